@@ -1,0 +1,90 @@
+"""What policyc says about an input: one frozen value, rendered elsewhere (policyc.reports)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from policyc.vocabulary.span import Span
+
+ERROR, WARNING, INFO = "error", "warning", "info"
+
+
+class Label(NamedTuple):
+    """A marked place and the words beside it; the words may be empty."""
+
+    span: Span
+    text: str = ""
+
+
+class Edit(NamedTuple):
+    """Replace the characters of span by text."""
+
+    span: Span
+    text: str
+
+
+class Fix(NamedTuple):
+    """A patch. safe: the meaning of the policy stays; an unsafe one may change what is intercepted."""
+
+    title: str
+    edits: tuple[Edit, ...]
+    safe: bool = False
+
+
+class Diagnostic(NamedTuple):
+    """One finding.
+
+    code: letter and three digits, a key of policyc.vocabulary.codes.CODES. severity: error, warning or info.
+    message: one plain sentence that names the user's own text. primary: None only where no source exists.
+    notes: facts policyc knows (at most 2). helps: what to do (at most 2). fixes: patches.
+    """
+
+    code: str
+    severity: str
+    message: str
+    primary: Label | None = None
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        from policyc.vocabulary.codes import CODES
+
+        return CODES[self.code].slug
+
+    def sort_key(self) -> tuple[str, int, str]:
+        """Source order: name, offset, code."""
+        if self.primary is None:
+            return ("", -1, self.code)
+        return (self.primary.span.source.name, self.primary.span.start, self.code)
+
+
+class PolicyError(Exception):
+    """A policy that does not compile. ``diagnostics`` holds every finding, at least one of severity error."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...] | list[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("; ".join(f"{d.code}: {d.message}" for d in self.diagnostics[:3]))
+
+
+class UnreadableError(Exception):
+    """A file named on the command line that cannot be read (exit code 2). The message says which and why."""
+
+
+def error(
+    code: str,
+    message: str,
+    span: Span | None,
+    label: str = "",
+    *,
+    secondary: tuple[Label, ...] = (),
+    notes: tuple[str, ...] = (),
+    helps: tuple[str, ...] = (),
+    fixes: tuple[Fix, ...] = (),
+    severity: str = ERROR,
+) -> Diagnostic:
+    """A Diagnostic with its primary span, spelled short; severity defaults to error."""
+    primary = None if span is None else Label(span, label)
+    return Diagnostic(code, severity, message, primary, secondary, notes, helps, fixes)
