@@ -58,14 +58,19 @@ class Action(NamedTuple):
     name: str
     arguments: tuple[tuple[str, int | str], ...] = ()
 
-    def __getitem__(self, key):  # type: ignore[no-untyped-def, override]
-        """``action["rate"]`` gives an argument by name (KeyError if absent); an int index works as in any tuple."""
-        if isinstance(key, str):
-            for name, value in self.arguments:
-                if name == key:
-                    return value
-            raise KeyError(key)
-        return tuple.__getitem__(self, key)
+    def number(self, name: str) -> int:
+        """The value of a numeric argument; KeyError if the action has no such argument."""
+        for each, value in self.arguments:
+            if each == name and isinstance(value, int):
+                return value
+        raise KeyError(name)
+
+    def handler(self) -> str:
+        """The C function that ``forward`` names; KeyError for other actions."""
+        for each, value in self.arguments:
+            if each == "handler" and isinstance(value, str):
+                return value
+        raise KeyError("handler")
 
     @property
     def terminal(self) -> bool:
@@ -94,14 +99,14 @@ class Condition(NamedTuple):
 class Rule(NamedTuple):
     """One rule.
 
-    index: position in Policy.rules. verb: intercept, allow or deny (deny is stored with its inject action).
+    number: position in Policy.rules. verb: intercept, allow or deny (deny is stored with its inject action).
     columns: mask of 1 << column (policyc.vocabulary.access). vcpus: None = every vCPU.
     traps: False for allow; an intercept traps even where its action passes the access on.
     layer: LAYER_IMPORT..LAYER_OVERRIDE. profile: the profile it stands in, None outside. module: index into
     Policy.modules of the file it stands in. span: its addresses; statement: all of it.
     """
 
-    index: int
+    number: int
     verb: str
     space: str
     ranges: Intervals
@@ -251,7 +256,7 @@ DEFAULT_RULE = -1
 
 
 class Run(NamedTuple):
-    """Addresses lo..hi, all decided alike. chain: rule indexes, first asked first; every link but the last is
+    """Addresses lo..hi, all decided alike. chain: rule numbers, first asked first; every link but the last is
     conditional; the last is an unconditional rule or DEFAULT_RULE."""
 
     lo: int

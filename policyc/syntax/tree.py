@@ -79,10 +79,10 @@ class Range(NamedTuple):
 
 
 class Length(NamedTuple):
-    """``base len count``."""
+    """``base len size``."""
 
     base: Expr
-    count: Expr
+    size: Expr
     span: Span
 
 

@@ -66,7 +66,11 @@ CODES: dict[str, Code] = {
     "T504": Code("kvm-range-limit", "error", "more than 16 KVM filter ranges after packing"),
     "T505": Code("wrap-ffff", "info", "accesses that run past port 0xffff always exit"),
     "T513": Code("target-left-out", "warning", "a default target cannot express the policy and is left out"),
+    "X900": Code("malformed-waiver", "error", "a waiver comment that cannot be read"),
+    "X904": Code("unknown-code", "error", "a waiver for a code that does not exist or cannot be waived"),
     "Y701": Code("no-language", "info", "the policy does not state its language version"),
     "Y702": Code("no-default", "warning", "the policy does not state its default"),
+    "Y706": Code("decimal-index", "warning", "a decimal number whose digits are a known hexadecimal address"),
+    "Y712": Code("named-range", "info", "a range between two names, shown in numbers"),
 }
 """Sorted by code. A new code is one line here."""

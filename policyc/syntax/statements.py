@@ -1,0 +1,180 @@
+"""Cuts a text into statements, so that a mistake in one leaves the others readable.
+
+A newline ends a statement, except inside the braces of a set and after a backslash. ``profile`` and ``test`` open a
+block: their head (up to the brace) is a piece of its own, each statement inside is a piece, and so is the closing brace.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
+
+from policyc.syntax.words import STATEMENT_WORDS
+from policyc.vocabulary.diagnostic import Diagnostic, Label, error
+from policyc.vocabulary.span import Source, Span
+
+STATEMENT, PROFILE_HEAD, TEST_HEAD, CLOSE, COMMENT = "statement", "profile_head", "test_head", "close", "comment"
+
+MAX_DEPTH = 32
+"""Braces inside braces; a set needs one, a set in a profile two."""
+
+
+class Piece(NamedTuple):
+    """Characters start..end-1 are one piece. kind: one of the constants above. own_line: for comments."""
+
+    kind: str
+    start: int
+    end: int
+    own_line: bool = False
+
+
+_LINE = re.compile(r"[^\r\n]*")
+_SPECIAL = re.compile(r'[#{}"`\\]')
+_SCAN = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"?|`[^`\r\n]*`?|#[^\r\n]*|\\[ \t]*(?:\r\n|\n|\r|$)|[{}]|\r\n|\n|\r')
+_BLOCK = re.compile(r"\s*(profile|test)\b")
+_STARTER = re.compile(r"[ \t]*(?:" + "|".join(word for word in STATEMENT_WORDS if word != "test") + r")[ \t]")
+
+
+def pieces(source: Source, problems: list[Diagnostic]) -> Iterator[Piece]:
+    """All pieces in source order; brace mistakes are appended to problems."""
+    text, at, size = source.text, 0, len(source.text)
+    blocks: list[int] = []
+    while at < size:
+        match = _LINE.match(text, at)
+        assert match is not None
+        end = match.end()
+        if _SPECIAL.search(text, at, end) is None:
+            start, stop = _trim(text, at, end)
+            if start < stop:
+                yield Piece(STATEMENT, start, stop)
+            at = end + 1
+            continue
+        at = yield from _slow(source, at, blocks, problems)
+    for brace in reversed(blocks):
+        problems.append(_unclosed(source, brace, size))
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start] in " \t\f\r\n":
+        start += 1
+    while end > start and text[end - 1] in " \t\f\r\n":
+        end -= 1
+    return start, end
+
+
+def _slow(
+    source: Source, at: int, blocks: list[int], problems: list[Diagnostic]
+) -> Generator[Piece, None, int]:
+    """Pieces from a line with braces, quotes, comments or a continuation; returns where the next line starts."""
+    text, start, own_line = source.text, at, True
+    depths: list[int] = []
+    comments: list[Piece] = []
+    position = at
+    while True:
+        match = _SCAN.search(text, position)
+        if match is None:
+            stop = position = len(text)
+            mark = ""
+        else:
+            stop, position = match.span()
+            mark = match.group()
+        if mark[:1] == "#":
+            own_line = not text[_line_begin(text, stop) : stop].strip(" \t\f")
+            comments.append(Piece(COMMENT, stop, position, own_line))
+            if own_line or depths:
+                continue
+            if not text[start:stop].strip():
+                start = position
+            continue
+        if mark[:1] in ('"', "`", "\\"):
+            continue
+        if mark == "{":
+            head = None if depths else _BLOCK.match(text, start, stop)
+            if head is None:
+                depths.append(stop)
+                if len(depths) > MAX_DEPTH:
+                    return _too_deep(source, depths, position, problems)
+                continue
+            lo, _ = _trim(text, _skip_comments(text, start, comments), stop)
+            yield Piece(PROFILE_HEAD if head.group(1) == "profile" else TEST_HEAD, lo, position)
+            yield from comments
+            comments, start = [], position
+            blocks.append(stop)
+            continue
+        if mark == "}":
+            if depths:
+                depths.pop()
+                continue
+            yield from _statement(text, start, stop, comments)
+            comments, start = [], position
+            if blocks:
+                blocks.pop()
+                yield Piece(CLOSE, stop, position)
+            else:
+                problems.append(_stray(source, stop))
+            continue
+        if depths and mark and _STARTER.match(text, position) is None:
+            continue
+        if depths:
+            problems.append(_unclosed(source, depths[-1], stop))
+            yield from comments
+            return position
+        yield from _statement(text, start, stop, comments)
+        return position
+
+
+def _statement(text: str, start: int, stop: int, comments: list[Piece]) -> Iterator[Piece]:
+    """The comments and the statement between start and stop; a trailing comment is not part of the statement."""
+    start = _skip_comments(text, start, comments)
+    inner_end = stop
+    for comment in reversed(comments):
+        if comment.end <= stop and not text[comment.end : inner_end].strip():
+            inner_end = comment.start
+    lo, hi = _trim(text, start, max(start, inner_end))
+    before = [each for each in comments if each.start < lo or lo >= hi]
+    yield from before
+    if lo < hi:
+        yield Piece(STATEMENT, lo, hi)
+    yield from (each for each in comments if each not in before)
+
+
+def _skip_comments(text: str, start: int, comments: list[Piece]) -> int:
+    for comment in comments:
+        if comment.start >= start and not text[start : comment.start].strip():
+            start = comment.end
+    return start
+
+
+def _line_begin(text: str, at: int) -> int:
+    return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+
+
+def _too_deep(source: Source, depths: list[int], position: int, problems: list[Diagnostic]) -> int:
+    """One report for any depth; reading goes on after the line."""
+    problems.append(
+        error(
+            "E004",
+            f"braces nest more than {MAX_DEPTH} deep",
+            Span(source, depths[-1], depths[-1] + 1),
+            helps=("sets are flat: name the inner set with `let` and use its name",),
+        )
+    )
+    match = _LINE.match(source.text, position)
+    assert match is not None
+    return match.end() + 1
+
+
+def _stray(source: Source, at: int) -> Diagnostic:
+    return error("E001", "this `}` closes nothing", Span(source, at, at + 1), helps=("delete it",))
+
+
+def _unclosed(source: Source, brace: int, end: int) -> Diagnostic:
+    return error(
+        "E001",
+        "this `{` is never closed",
+        Span(source, brace, brace + 1),
+        "opened here",
+        secondary=(Label(Span(source, end, end), "a `}` is missing before this"),),
+        helps=("add `}`",),
+    )
