@@ -1,4 +1,4 @@
-"""The resolved policy: every name looked up, every set flattened, every default filled in. Frozen; later stages only read.
+"""The resolved policy: every name looked up, every set flattened, every default filled in. Frozen: others only read.
 
 How a policy decides one access (the whole rule, in the order of docs/precedence.md):
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from policyc.vocabulary.actions import NON_TERMINAL as NON_TERMINAL
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.span import Source, Span
 
@@ -35,13 +36,11 @@ STRICTNESS = (
 )
 """Terminal actions from the most open to the strictest; every terminal action is here exactly once."""
 
-NON_TERMINAL = ("log", "count", "trace")
-
 VECTORS = {
     "de": 0, "db": 1, "bp": 3, "of": 4, "br": 5, "ud": 6, "nm": 7, "df": 8, "ts": 10, "np": 11, "ss": 12, "gp": 13,
     "mf": 16, "ac": 17, "mc": 18, "xm": 19, "cp": 21,
 }  # fmt: skip
-"""Exceptions that ``inject`` can name. #PF is left out: it needs a CR2 that no rule can give. SDM vol. 3A, table 6-1."""
+"""Exceptions that ``inject`` can name. #PF is left out: no rule can give its CR2. SDM vol. 3A, table 6-1."""
 
 ERROR_CODE_VECTORS = frozenset({8, 10, 11, 12, 13, 17, 21})
 """Vectors that push an error code; inject gives 0. SDM vol. 3A, table 6-1."""
@@ -156,7 +155,7 @@ class Profile(NamedTuple):
 
 
 class VcpuClass(NamedTuple):
-    """vCPUs that share all images. name: ``rest`` for the class of all vCPUs no rule names, else like ``0`` or ``1-3_7``.
+    """vCPUs that share all images. name: ``rest`` for those that no rule names, else like ``0`` or ``1-3_7``.
 
     vcpus: the numbers, 0..4095; for ``rest`` the complement of all others.
     """
@@ -215,7 +214,7 @@ class Test(NamedTuple):
 
 
 class ModuleInfo(NamedTuple):
-    """One source file. name: as shown in messages; for std modules ``std/serial.pol``. path: relative to the main file's
+    """One source file. name: as messages show it; for std modules ``std/serial.pol``. path: relative to the main file's
     folder with forward slashes (what the manifest records), or ``std/...``."""
 
     name: str

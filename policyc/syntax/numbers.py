@@ -31,8 +31,16 @@ def read_number(text: str, span: Span) -> tuple[int, int, Diagnostic | None]:
         elif char not in allowed:
             return 0, base, _bad_digit(text, base, span, offset + at)
     if not digits:
-        return 0, base, error(
-            "E011", f"`{text}` has no digits", span, "a number ends here", helps=("write the digits after the prefix",)
+        return (
+            0,
+            base,
+            error(
+                "E011",
+                f"`{text}` has no digits",
+                span,
+                "a number ends here",
+                helps=("write the digits after the prefix",),
+            ),
         )
     plain = digits.replace("_", "")
     if base == 10 and len(plain) > 1 and plain[0] == "0":

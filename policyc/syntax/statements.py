@@ -1,7 +1,7 @@
 """Cuts a text into statements, so that a mistake in one leaves the others readable.
 
 A newline ends a statement, except inside the braces of a set and after a backslash. ``profile`` and ``test`` open a
-block: their head (up to the brace) is a piece of its own, each statement inside is a piece, and so is the closing brace.
+block: their head (up to the brace) is a piece of its own, so is each statement inside, and the closing brace.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _slow(
-    source: Source, at: int, blocks: list[int], problems: list[Diagnostic]
-) -> Generator[Piece, None, int]:
+def _slow(source: Source, at: int, blocks: list[int], problems: list[Diagnostic]) -> Generator[Piece, None, int]:
     """Pieces from a line with braces, quotes, comments or a continuation; returns where the next line starts."""
     text, start, own_line = source.text, at, True
     depths: list[int] = []

@@ -262,7 +262,7 @@ class Comment(NamedTuple):
 
 
 class Waiver(NamedTuple):
-    """``# policyc: ignore[CODES] reason="..." until=DATE by=@who``; covers: 1-based first and last line, None = whole file."""
+    """``# policyc: ignore[CODES] reason="..." until=DATE by=@who``. covers: first and last line, None = all."""
 
     codes: tuple[Name, ...]
     reason: str | None

@@ -19,6 +19,7 @@ CODES: dict[str, Code] = {
     "E003": Code("unreadable-file", "error", "an imported file cannot be read, or is not a regular file"),
     "E004": Code("input-too-large", "error", "the input passes a size, depth or count limit"),
     "E005": Code("merge-conflict", "error", "the file still holds merge-conflict markers"),
+    "E006": Code("hidden-character", "error", "a control or bidirectional character hides what the text says"),
     "E011": Code("bad-number", "error", "a digit does not belong to the number's base"),
     "E012": Code("number-too-large", "error", "a number does not fit 64 bits"),
     "E013": Code("leading-zero", "error", "a leading zero is not octal here"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Source:
     """One policy text and the name it is shown under.
 
-    name: the path as the user gave it (or ``<stdin>``); never made absolute, so that output is the same in every folder.
+    name: the path as the user gave it (or ``<stdin>``); never made absolute: output is the same in every folder.
     text: the decoded text, line ends as they were found. LF, CRLF and a lone CR each end a line.
     digest: SHA-256 of the bytes as read, lower-case hex.
     """

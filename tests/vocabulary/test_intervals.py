@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
@@ -22,7 +22,7 @@ def members(intervals: Intervals) -> frozenset[int]:
 
 def is_normal(intervals: Intervals) -> bool:
     ordered = all(lo <= hi for lo, hi in intervals)
-    return ordered and all(a[1] + 1 < b[0] for a, b in zip(intervals, intervals[1:], strict=False))
+    return ordered and all(a[1] + 1 < b[0] for a, b in pairwise(intervals))
 
 
 @pytest.mark.parametrize(

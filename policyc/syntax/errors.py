@@ -1,0 +1,451 @@
+"""What a user is told where a statement cannot be read. The words of the grammar never reach a message.
+
+``explain`` asks the hints in HINTS one after the other; the first that knows the mistake answers. A new hint is one
+function here, and one line in tests/syntax/test_errors.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from policyc.syntax.lalr import Unexpected
+from policyc.syntax.words import CASE_WORDS, STATEMENT_WORDS
+from policyc.vocabulary.actions import ACTION_WORDS
+from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix, error
+from policyc.vocabulary.near import nearest
+from policyc.vocabulary.span import Source, Span
+
+
+class Failure(NamedTuple):
+    """A statement (characters start..end-1, read as symbol) and where it stopped making sense."""
+
+    source: Source
+    start: int
+    end: int
+    symbol: str
+    at: Unexpected
+    accepted: frozenset[str]
+
+    @property
+    def span(self) -> Span:
+        return self.at.word.span
+
+    @property
+    def text(self) -> str:
+        return self.at.word.text
+
+    @property
+    def rest(self) -> str:
+        """The statement from the unexpected place on."""
+        return self.source.text[self.span.start : self.end]
+
+    def word(self, back: int) -> str:
+        """The token ``back`` places before the unexpected one; empty before the first."""
+        before = self.at.before
+        return before[-back].text if len(before) >= back else ""
+
+
+def explain(source: Source, start: int, end: int, symbol: str, unexpected: Unexpected) -> Diagnostic:
+    """The diagnostic for one unreadable statement."""
+    failure = Failure(source, start, end, symbol, unexpected, unexpected.accepted())
+    for hint in HINTS:
+        found = hint(failure)
+        if found is not None:
+            return found
+    return _anything(failure)
+
+
+def _e001(
+    message: str, span: Span, label: str = "", *helps: str, fix: str | None = None, safe: bool = True
+) -> Diagnostic:
+    fixes = () if fix is None else (Fix(f"write `{fix}`" if fix else "delete it", (Edit(span, fix),), safe),)
+    return error("E001", message, span, label, helps=helps[:2], fixes=fixes)
+
+
+# characters
+
+_LOOKALIKES = {
+    "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2026": "..", "\u201c": '"', "\u201d": '"', "\u2018": "`",
+    "\u2019": "`", "\u00a0": " ", "\u3000": " ", "\uff0c": ",", "\uff1a": ":", "\uff5b": "{", "\uff5d": "}",
+    "\u2192": "->", "\u21d2": "=>", "\u2260": "!=", "\u2264": "<=", "\u2265": ">=",
+}  # fmt: skip
+
+
+def _foreign_character(failure: Failure) -> Diagnostic | None:
+    char = failure.text
+    if failure.at.kind != "character" or char.isascii():
+        return None
+    plain = _LOOKALIKES.get(char)
+    if plain is None and "\uff01" <= char <= "\uff5e":
+        plain = chr(ord(char) - 0xFEE0)
+    shown = f"`{char}` (U+{ord(char):04X})" if char.isprintable() else f"U+{ord(char):04X}"
+    if plain is None:
+        return _e001(f"{shown} is not a character of the language", failure.span, "", "outside comments, text is ASCII")
+    what = "a plain space" if plain == " " else f"`{plain}`"
+    return _e001(f"{shown} is not {what}", failure.span, "", f"write {what}", fix=plain)
+
+
+_DASH_RANGE = re.compile(r"[ \t]*[-\u2013][ \t]*(?=[0-9A-Za-z_(`])")
+
+
+def _dash_range(failure: Failure) -> Diagnostic | None:
+    dash = _DASH_RANGE.match(failure.rest)
+    if failure.text not in ("-", "\u2013") or ".." not in failure.accepted or dash is None:
+        return None
+    before = failure.at.before[-1]
+    after = failure.source.text[failure.span.start + dash.end() : failure.end]
+    second = re.match(r"\w+", after)
+    span = Span(failure.source, before.span.end, failure.span.start + dash.end())
+    written = f"{before.text}..{second.group() if second else ''}"
+    return error(
+        "E001",
+        "a range is written with `..`, not `-`",
+        failure.span,
+        "",
+        notes=("both ends belong to a range",),
+        helps=(f"write {written}",),
+        fixes=(Fix(f"write {written}", (Edit(span, ".."),), safe=True),),
+    )
+
+
+def _foreign_comment(failure: Failure) -> Diagnostic | None:
+    if failure.at.kind == "character" and (failure.rest.startswith(("//", "/*", ";"))):
+        if failure.text == ";" and not failure.rest[1:].strip():
+            return _e001("a statement ends with its line, not with `;`", failure.span, "", "delete the `;`", fix="")
+        mark = ";" if failure.text == ";" else failure.rest[:2]
+        return _e001(f"`{mark}` does not start a comment", failure.span, "", "comments start with `#`")
+    return None
+
+
+def _open_quote(failure: Failure) -> Diagnostic | None:
+    if failure.at.kind != "character" or failure.text not in "\"'`":
+        return None
+    if failure.text == "'":
+        return _e001("text stands in double quotes", failure.span, "", 'write "..."')
+    what = "text" if failure.text == '"' else "a name in backquotes"
+    line = re.match(r"[^\r\n]*", failure.rest)
+    closed = line is not None and failure.text in line.group()[1:]
+    if not closed:
+        return _e001(f"this `{failure.text}` is never closed", failure.span, f"{what} ends on its line")
+    if failure.text == "`":
+        return _e001("a name has letters, digits and `_`, and no digit first", failure.span, "in these backquotes")
+    return _e001(
+        "this text cannot be read", failure.span, "", 'inside quotes, write \\" for a quote and \\\\ for a backslash'
+    )
+
+
+# whole statements
+
+_SYNONYMS = {
+    "trap": "intercept", "block": "deny", "permit": "allow", "pass": "allow", "passthrough": "allow",
+    "forbid": "deny", "reject": "deny", "include": "import", "use": "import", "set": "let", "const": "let const",
+    "var": "let", "define": "let", "policy": "profile", "expect": "assert", "exit": "intercept", "log": "intercept",
+}  # fmt: skip
+
+
+def _first_word(failure: Failure) -> Diagnostic | None:
+    if failure.at.before or failure.symbol == "case" or failure.at.kind == "end":
+        return None
+    text = failure.text
+    if text in ("profile", "test"):
+        what = "profile run {" if text == "profile" else 'test "what it shows" {'
+        return _e001(f"`{text}` needs a block on its own line", failure.span, "", f"begin like this: {what}")
+    if text in CASE_WORDS:
+        return _e001(f"`{text}` stands in a `test` block only", failure.span, "", 'write: test "name" { ... }')
+    if not text[:1].isalpha():
+        return _e001(
+            f"a statement cannot begin with `{text}`",
+            failure.span,
+            "",
+            "begin with a word such as intercept, allow, let",
+        )
+    return _unknown_statement(failure)
+
+
+def _label_or_word(failure: Failure) -> Diagnostic | None:
+    """``frobnicate io 0x10``: the grammar takes the word for a label and misses its colon."""
+    if len(failure.at.before) != 1 or failure.symbol != "statement" or ":" not in failure.accepted:
+        return None
+    first = failure.at.before[0]
+    if failure.text in ("override", "intercept", "allow", "deny"):
+        return _e001(
+            f"the label `{first.text}` needs a `:`",
+            first.span,
+            "",
+            f"write {first.text}: {failure.text} ...",
+            fix=first.text + ":",
+        )
+    return _unknown_statement(failure._replace(at=Unexpected("NAME", first, (), ())))
+
+
+def _unknown_statement(failure: Failure) -> Diagnostic:
+    text = failure.text
+    if text in _SYNONYMS:
+        return _e001(f"`{text}` is not a statement", failure.span, "", f"say `{_SYNONYMS[text]}`")
+    close = nearest(text, STATEMENT_WORDS)
+    if close:
+        return _e001(
+            f"`{text}` is not a statement", failure.span, "", f"did you mean `{close[0]}`?", fix=close[0], safe=False
+        )
+    return _e001(
+        f"`{text}` is not a statement",
+        failure.span,
+        "",
+        "a statement begins with intercept, allow, deny, default, let, import, profile, assert, never, test or target",
+    )
+
+
+# words in the wrong place
+
+_SPACES = {
+    "mrs": "msr", "msrs": "msr", "register": "msr", "rdmsr": "msr", "wrmsr": "msr", "port": "io", "ports": "io",
+    "pio": "io", "ioport": "io", "in": "io", "out": "io", "pmio": "io",
+}  # fmt: skip
+
+
+def _space(failure: Failure) -> Diagnostic | None:
+    if not {"msr", "io"} <= failure.accepted or failure.at.kind == "character":
+        return None
+    verb = failure.word(1)
+    word = failure.text.lower()
+    guess = _SPACES.get(word) or next(iter(nearest(word, ("msr", "io"), 1)), None)
+    if failure.at.kind == "NAME" and verb == "let":
+        return _e001(
+            f"`let {failure.text}` does not say what it names",
+            failure.span,
+            "",
+            f"write let msr {failure.text}, let io {failure.text} or let const {failure.text}",
+        )
+    if verb == "default":
+        return _default_verdict(failure)
+    if guess and failure.at.kind not in ("NUMBER", "end"):
+        return _e001(
+            f"`{failure.text}` is not `msr` or `io`", failure.span, "", f"say `{guess}`", fix=guess, safe=False
+        )
+    return _e001(
+        f"`{verb}` does not say whether MSRs or ports are meant", failure.span, "", f"say `{verb} msr` or `{verb} io`"
+    )
+
+
+_VERDICTS = {
+    "allow": "passthrough", "accept": "passthrough", "pass": "passthrough", "deny": "exit", "intercept": "exit",
+    "block": "exit", "drop": "exit -> drop", "kill": "exit -> kill", "trap": "exit",
+}  # fmt: skip
+
+
+def _default_verdict(failure: Failure) -> Diagnostic | None:
+    if "passthrough" not in failure.accepted or failure.at.kind == "character":
+        return None
+    say = _VERDICTS.get(failure.text)
+    if say:
+        return _e001(f"`{failure.text}` is not a default", failure.span, "", f"say `{say}`", fix=say, safe=False)
+    shown = f"`{failure.text}` is not a default" if failure.text else "the default is missing"
+    return _e001(shown, failure.span, "", "say `default passthrough` or `default exit`")
+
+
+_ACCESS = {
+    "inb": "in", "inw": "in", "inl": "in", "ins": "in", "outb": "out", "outw": "out", "outl": "out", "outs": "out",
+    "rdmsr": "read", "wrmsr": "write", "r": "read", "w": "write", "readwrite": "rw", "wr": "rw", "ro": "read",
+    "wo": "write", "input": "in", "output": "out", "reads": "read", "writes": "write", "both": "rw",
+}  # fmt: skip
+_WIDTH_OF = {"b": 1, "w": 2, "l": 4}
+
+
+def _access_word(failure: Failure) -> Diagnostic | None:
+    if "read" not in failure.accepted or not (failure.text[:1].isalpha()):
+        return None
+    word = failure.text.lower()
+    say = _ACCESS.get(word) or next(iter(nearest(word, ("read", "write", "inout", "out"), 1)), None)
+    if say is None:
+        return None
+    helps = [f"say `{say}`"]
+    if word[:2] in ("in", "ou") and word[-1] in _WIDTH_OF and word != "in":
+        helps.append(f"for accesses of {_WIDTH_OF[word[-1]]} byte(s) only: `{say} width {_WIDTH_OF[word[-1]]}`")
+    return _e001(f"`{failure.text}` is not an access word", failure.span, "", *helps, fix=say, safe=False)
+
+
+_CLAUSES = ("except", "read", "write", "rw", "in", "out", "inout", "width", "when", "on", "->")
+_FORM = (
+    "intercept msr|io ADDRESSES [except ADDRESSES] [read|write|in|out] [width N] [when ...] [on vcpu N] [-> ACTIONS]"
+)
+
+
+def _clause_order(failure: Failure) -> Diagnostic | None:
+    """``on vcpu 0 write``: each clause is right, their order is not."""
+    if failure.text not in _CLAUSES or not failure.at.before or "end" not in failure.accepted:
+        return None
+    if failure.text in ("read", "write", "rw", "in", "out", "inout"):
+        again = next((w for w in failure.at.before if w.text in ("read", "write", "rw", "in", "out", "inout")), None)
+        if again is not None:
+            both = "rw" if failure.text in ("read", "write", "rw") else "inout"
+            return _e001(
+                f"`{again.text}` and `{failure.text}` in one rule",
+                failure.span,
+                "",
+                f"for both directions say `{both}`, or nothing",
+            )
+    seen = any(word.text == failure.text for word in failure.at.before)
+    why = "is given twice" if seen else "comes too late"
+    return _e001(f"`{failure.text}` {why} in this statement", failure.span, "", f"the order is: {_FORM}")
+
+
+def _missing_comma(failure: Failure) -> Diagnostic | None:
+    if "," not in failure.accepted or not failure.at.before or failure.at.kind not in ("NUMBER", "NAME", "QUOTED"):
+        return None
+    before = failure.at.before[-1]
+    inside = "}" in failure.accepted or "]" in failure.accepted or ")" in failure.accepted
+    if not inside:
+        return None
+    gap = Span(failure.source, before.span.end, before.span.end)
+    return error(
+        "E001",
+        f"a comma is missing between `{before.text}` and `{failure.text}`",
+        failure.span,
+        "",
+        helps=(f"write {before.text}, {failure.text}",),
+        fixes=(Fix("add the comma", (Edit(gap, ","),), safe=True),),
+    )
+
+
+def _single_equals(failure: Failure) -> Diagnostic | None:
+    if failure.text == "=" and "==" in failure.accepted:
+        return _e001("a comparison is written with `==`", failure.span, "", "write ==", fix="==")
+    if failure.text == "==" and "=" in failure.accepted:
+        return _e001("a definition is written with `=`", failure.span, "", "write =", fix="=")
+    return None
+
+
+def _arrows(failure: Failure) -> Diagnostic | None:
+    for wrong, right, where in (("=>", "->", "actions follow `->`"), ("->", "=>", "a test's outcome follows `=>`")):
+        if failure.text == wrong and right in failure.accepted:
+            return _e001(where, failure.span, "", f"write {right}", fix=right)
+    if failure.text == ":" and "->" in failure.accepted:
+        return _e001("actions follow `->`", failure.span, "", "write ->", fix="->")
+    if failure.text == "-" and failure.rest.startswith("- >"):
+        return _e001("`->` is one word", failure.span, "", "write ->")
+    if "->" in failure.accepted and failure.text in ACTION_WORDS and failure.text not in failure.accepted:
+        return _e001(
+            f"the action `{failure.text}` needs `->` before it",
+            failure.span,
+            "",
+            f"write -> {failure.text}",
+            fix=f"-> {failure.text}",
+        )
+    return None
+
+
+def _brackets(failure: Failure) -> Diagnostic | None:
+    if failure.text in ("[", "(") and "{" in failure.accepted:
+        return _e001("a set is written in braces", failure.span, "", "write { ... }")
+    if failure.text == "," and failure.at.before and failure.at.before[0].text == "(":
+        return _e001("a set is written in braces", failure.span, "", "write { ... }")
+    if failure.text == "," and "}" not in failure.accepted and {"except", "->"} & failure.accepted:
+        return _e001("several addresses stand in braces", failure.span, "", f"write {{ {failure.word(1)}, ... }}")
+    if failure.text == "{" and "{" not in failure.accepted and "}" in failure.accepted:
+        return _e001(
+            "a set cannot hold another in braces",
+            failure.span,
+            "",
+            "sets are flat: leave the inner braces out, or name it with `let`",
+        )
+    return None
+
+
+def _quotes_missing(failure: Failure) -> Diagnostic | None:
+    if failure.accepted != {"STRING"}:
+        return None
+    after = re.match(r"[^\s#{]+", failure.rest)
+    if after is None:
+        return _e001(f"`{failure.word(1)}` needs a text in quotes", failure.span, "", f'write {failure.word(1)} "..."')
+    span = Span(failure.source, failure.span.start, failure.span.start + after.end())
+    quoted = f'"{after.group()}"'
+    return _e001(
+        f"the text after `{failure.word(1)}` stands in quotes", span, "", f"write {quoted}", fix=quoted, safe=False
+    )
+
+
+def _open_range(failure: Failure) -> Diagnostic | None:
+    if failure.word(1) == "..":
+        if failure.text == "." or failure.text == "=":
+            return _e001("a range is written with two dots", failure.span, "", "both ends belong to it: 0x3f8..0x3ff")
+        if failure.at.kind == "end" or failure.text in ("}", ",", "<"):
+            return _e001("this range has no high end", failure.span, "", "a range has both ends: 0x3f8..0x3ff")
+    if failure.text == ".." and "(" in failure.accepted:
+        return _e001("this range has no low end", failure.span, "", "a range has both ends: 0x3f8..0x3ff")
+    if failure.text in (":", "to") and ".." in failure.accepted:
+        return _e001("a range is written with `..`", failure.span, "", "write 0x3f8..0x3ff")
+    return None
+
+
+def _computed_end(failure: Failure) -> Diagnostic | None:
+    """``BASE + 4 len 2``: an expression beside ``len`` or ``..`` needs parentheses."""
+    if failure.text in ("len", "..") and {"+", "|", "<<"} <= failure.accepted:
+        return _e001(
+            f"a calculation beside `{failure.text}` stands in parentheses", failure.span, "", "write (BASE + 4) len 2"
+        )
+    if failure.text in ("+", "|", "&", "<<") and failure.text not in failure.accepted and "->" in failure.accepted:
+        return _e001(
+            "a calculation beside `..` or `len` stands in parentheses", failure.span, "", "write 0x600..(BASE + 4)"
+        )
+    if failure.text in ("-", "*", "/", "%", "^", ">", ">>") and "+" in failure.accepted:
+        return _e001(
+            f"`{failure.text}` is not an operator here",
+            failure.span,
+            "",
+            "numbers are joined by |, &, + and <<, and `~` before one",
+        )
+    return None
+
+
+HINTS: tuple[Callable[[Failure], Diagnostic | None], ...] = (
+    _dash_range,
+    _arrows,
+    _foreign_character,
+    _foreign_comment,
+    _open_quote,
+    _computed_end,
+    _first_word,
+    _label_or_word,
+    _space,
+    _default_verdict,
+    _single_equals,
+    _missing_comma,
+    _brackets,
+    _quotes_missing,
+    _open_range,
+    _access_word,
+    _clause_order,
+)
+
+_SAID = {
+    "NUMBER": "a number", "NAME": "a name", "QUOTED": "", "STRING": "a text in quotes", "end": "the end of the line",
+    "read": "an access word", "write": "", "rw": "", "in": "", "out": "", "inout": "", "(": "", "~": "",
+    "|": "an operator", "&": "", "+": "", "<<": "", "==": "a comparison", "!=": "", "<": "",
+    "<=": "", ">": "", ">=": "",
+}  # fmt: skip
+
+
+def _anything(failure: Failure) -> Diagnostic:
+    """No hint knows it: what was found, and what could stand here."""
+    parts = []
+    for kind in sorted(failure.accepted, key=lambda each: (each not in _SAID, each)):
+        said = _SAID.get(kind, f"`{kind}`")
+        if kind in ("==", "!=") and "value" not in {word.text for word in failure.at.before} | {"=="}:
+            said = f"`{kind}`"
+        if said and said not in parts:
+            parts.append(said)
+    expected = _joined(parts[:7]) if len(parts) <= 7 else ""
+    helps = (f"expected {expected}",) if expected else (f"the order is: {_FORM}",)
+    if failure.at.kind == "end":
+        after = f" after `{failure.word(1)}`" if failure.at.before else ""
+        return error("E001", f"the statement ends too early{after}", failure.span, "", helps=helps)
+    shown = failure.text if failure.text.isprintable() else f"U+{ord(failure.text[0]):04X}"
+    if len(shown) > 40:
+        shown = shown[:37] + "..."
+    return error("E001", f"`{shown}` does not fit here", failure.span, "", helps=helps)
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}" if parts else ""

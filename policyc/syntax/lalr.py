@@ -1,0 +1,132 @@
+"""Runs the LALR(1) tables that lark made from the grammar (see generate.py) over one statement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from policyc.syntax._tables import END, KEYWORDS, RULES, START, STATES, TOKEN
+from policyc.syntax.tree import Word
+from policyc.vocabulary.span import Source, Span
+
+_TOKEN = re.compile(TOKEN, re.ASCII)
+_END = "end"
+_ROWS: tuple[dict[str, int], ...] = STATES
+
+Reducer = Callable[..., Any]
+
+
+class Unexpected(Exception):
+    """The statement stops making sense at ``word``.
+
+    kind: the token's kind (``NAME``, ``NUMBER``, a keyword or the literal itself), ``end`` at the end of the
+    statement, ``character`` where no token begins. before: the tokens that were read, without comments.
+    """
+
+    def __init__(self, kind: str, word: Word, before: tuple[Word, ...], states: tuple[int, ...]) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.word = word
+        self.before = before
+        self._states = states
+
+    def accepted(self) -> frozenset[str]:
+        """Kinds of token that could stand here: each is tried, for a table row alone names too many."""
+        row = _ROWS[self._states[-1]]
+        return frozenset(kind for kind in row if kind[0] != "<" and _accepts(list(self._states), kind))
+
+
+def _accepts(states: list[int], kind: str) -> bool:
+    while True:
+        move = _ROWS[states[-1]].get(kind)
+        if move is None:
+            return False
+        if move >= 0:
+            return True
+        origin, _, size, _ = RULES[~move]
+        if size:
+            del states[-size:]
+        states.append(_ROWS[states[-1]][origin])
+        if kind == _END and states[-1] in END.values():
+            return True
+
+
+def reducers(builder: object) -> tuple[Reducer | None, ...]:
+    """For every rule the method of builder that makes its value; None where the value is the only child."""
+    return tuple(None if method is None else getattr(builder, method) if method else _list for _, method, _, _ in RULES)
+
+
+def _list(*children: Any) -> list[Any]:
+    return list(children)
+
+
+def parse(source: Source, start: int, end: int, symbol: str, methods: tuple[Reducer | None, ...]) -> Any:
+    """The value of characters start..end-1, read as ``symbol`` (statement, profile_head, test_head or case).
+
+    Raises Unexpected at the first token that does not fit.
+    """
+    text = source.text
+    match, rows, rules = _TOKEN.match, _ROWS, RULES
+    state = START[symbol]
+    final = END[symbol]
+    states: list[int] = [state]
+    values: list[Any] = []
+    read: list[Word] = []
+    at = start
+    while True:
+        found = match(text, at, end)
+        if found is None:
+            if at < end:
+                word = Word(text[at : at + 1], Span(source, at, at + 1))
+                raise Unexpected("character", word, tuple(read), tuple(states))
+            kind, word = _END, Word("", Span(source, end, end))
+        else:
+            group = found.lastgroup
+            stop = found.end()
+            if group == "BLANK" or group == "COMMENT":
+                at = stop
+                continue
+            word = Word(found.group(), Span(source, at, stop))
+            at = stop
+            kind = word.text if group == "LITERAL" else str(group)
+            if group == "NAME" and word.text in KEYWORDS and word.text in rows[state]:
+                kind = word.text
+        while True:
+            move = rows[state].get(kind)
+            if move is None:
+                raise Unexpected(kind, word, tuple(read), tuple(states))
+            if move >= 0:
+                state = move
+                states.append(state)
+                values.append(word)
+                read.append(word)
+                break
+            number = ~move
+            origin, _, size, children = rules[number]
+            if size:
+                given = values[-size:]
+                del values[-size:], states[-size:]
+            else:
+                given = []
+            method = methods[number]
+            if method is None:
+                values.append(given[children[0] if children else 0])
+            else:
+                values.append(method(*(given if children is None else _kept(given, children))))
+            state = rows[states[-1]][origin]
+            states.append(state)
+            if state == final and kind == _END:
+                return values[-1]
+
+
+def _kept(given: list[Any], children: tuple[int, ...]) -> list[Any]:
+    out: list[Any] = []
+    for child in children:
+        if child >= 0:
+            out.append(given[child])
+        elif child == -1:
+            out.append(None)
+        else:
+            out += given[-2 - child]
+    return out
