@@ -1,4 +1,4 @@
-"""Made by policyc.syntax.generate from grammars/policy.lark. Do not edit: change the grammar, run it again."""
+"""Made by policyc.syntax.generate from grammars/policy.lark. Do not edit: change the grammar, rerun."""
 
 # fmt: off
 # ruff: noqa

@@ -41,7 +41,7 @@ def tables() -> str:
             row[spelt.get(symbol, f"<{symbol}>")] = order[to] if kind is Shift else ~numbers[to]
         rows.append(dict(sorted(row.items())))
     lines = [
-        '"""Made by policyc.syntax.generate from grammars/policy.lark. Do not edit: change the grammar, run it again."""',
+        '"""Made by policyc.syntax.generate from grammars/policy.lark. Do not edit: change the grammar, rerun."""',
         "",
         "# fmt: off",
         "# ruff: noqa",
