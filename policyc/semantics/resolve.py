@@ -1,0 +1,284 @@
+"""Syntax trees to one resolved Policy: names looked up, sets flattened, defaults filled in. Every mistake in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from policyc.semantics import vcpus
+from policyc.semantics.addresses import Names
+from policyc.semantics.defaults import OUTSIDE, DefaultReader
+from policyc.semantics.modules import MAIN, Graph, Loaded, Loader, gather
+from policyc.semantics.policy import (
+    EXIT,
+    PASSTHROUGH,
+    Default,
+    Defaults,
+    ModuleInfo,
+    Policy,
+    Profile,
+    Test,
+)
+from policyc.semantics.profiles import Lineage, lineages
+from policyc.semantics.rules import RuleReader, Sink
+from policyc.semantics.scope import Scope
+from policyc.semantics.testcases import test_case
+from policyc.syntax import tree
+from policyc.vocabulary.access import IO, MSR
+from policyc.vocabulary.diagnostic import ERROR, INFO, WARNING, Diagnostic, Edit, Fix, Label, PolicyError, error
+from policyc.vocabulary.near import nearest
+from policyc.vocabulary.span import Source, Span
+
+LANGUAGE = 1
+"""The newest language version this compiler knows."""
+
+
+def resolve(
+    main: Loaded, loader: Loader, database: Names, *, name: str, targets: Iterable[str], problems: list[Diagnostic]
+) -> tuple[Policy, tuple[Diagnostic, ...]]:
+    """The policy, and its warnings and infos in source order.
+
+    name: the policy's name, usually the stem of the file. targets: every target policyc knows. problems: what reading
+    the main file got wrong. Raises PolicyError with all diagnostics if any of them is an error.
+    """
+    resolver = _Resolver(database, tuple(targets), problems)
+    policy = resolver.policy(gather(main, loader, problems), name)
+    diagnostics = tuple(sorted(problems, key=Diagnostic.sort_key))
+    if any(each.severity == ERROR for each in diagnostics):
+        raise PolicyError(diagnostics)
+    return policy, diagnostics
+
+
+class _Resolver:
+    def __init__(self, database: Names, targets: tuple[str, ...], problems: list[Diagnostic]) -> None:
+        self.database = database
+        self.known_targets = targets
+        self.problems = problems
+        self.sink = Sink([], [], [], {}, problems)
+
+    def policy(self, graph: Graph, name: str) -> Policy:
+        self.scopes = self.make_scopes(graph)
+        main = graph.modules[0].module
+        language = [self.language(each) for each in graph.modules][0]
+        targets = self.targets(graph)
+        defaults = self.defaults(main.statements, main, None)
+        self.profile_nodes = [each for each in main.statements if isinstance(each, tree.Profile)]
+        found = lineages(self.profile_nodes, self.problems)
+        profiles = self.profiles(found, defaults, main)
+        for number, loaded in enumerate(graph.modules):
+            self.module(number, loaded)
+        classes = vcpus.classes(rule.vcpus for rule in self.sink.rules if rule.vcpus is not None)
+        if len(classes) > vcpus.MAX_CLASSES:
+            span = next(rule.span for rule in self.sink.rules if rule.vcpus is not None)
+            said = f"the rules tell {len(classes)} groups of vCPUs apart"
+            self.problems.append(error("E004", said, span, f"at most {vcpus.MAX_CLASSES} are possible"))
+        tests = tuple(self.test(each) for each in main.statements if isinstance(each, tree.Test))
+        return Policy(
+            name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes, tuple(self.sink.asserts),
+            tuple(self.sink.nevers), tests, tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules),
+            self.database.version,
+        )  # fmt: skip
+
+    # files
+
+    def make_scopes(self, graph: Graph) -> dict[str, Scope]:
+        scopes = {each.key: Scope(self.database) for each in graph.modules}
+        for loaded in graph.modules:
+            scope = scopes[loaded.key]
+            scope.modules = {
+                alias: None if key is None else scopes[key] for alias, key in graph.aliases[loaded.key].items()
+            }
+            for each in loaded.module.statements:
+                if isinstance(each, tree.LetSet | tree.LetConst):
+                    self.define(scope, each)
+        for loaded in reversed(graph.modules):
+            scopes[loaded.key].check_all(self.problems)
+        return scopes
+
+    def define(self, scope: Scope, let: tree.LetSet | tree.LetConst) -> None:
+        name = let.name.text
+        before = scope.lets.get(name)
+        if before is not None:
+            self.problems.append(
+                error(
+                    "E071",
+                    f"`{name}` is defined twice",
+                    let.name.span,
+                    secondary=(Label(before.name.span, "first defined here"),),
+                    helps=("give one of them another name",),
+                )
+            )
+            return
+        scope.lets[name] = let
+        known = self.database.msr(name), self.database.port(name)
+        space = let.space.text if isinstance(let, tree.LetSet) else None
+        if space is not None and known[space == IO] is not None and not self.same(scope, let, known[space == IO]):
+            word = "MSR" if space == MSR else "I/O port"
+            number = (known[space == IO] or ((0, 0),))[0][0]
+            self.problems.append(
+                error(
+                    "E071",
+                    f"`{name}` is the name of an {word} ({number:#x}), and this makes it something else",
+                    let.name.span,
+                    helps=("choose another name",),
+                )
+            )
+
+    def same(self, scope: Scope, let: tree.LetSet | tree.LetConst, known: object) -> bool:
+        """Whether a definition only repeats what the database says."""
+        silent: list[Diagnostic] = []
+        return isinstance(let, tree.LetSet) and scope.items(let.space.text, let.items, let.excepts, silent) == known
+
+    def language(self, loaded: Loaded) -> int:
+        statements = loaded.module.statements
+        first = statements[0] if statements else None
+        if not isinstance(first, tree.Language):
+            if loaded.key == MAIN:
+                start = Span(loaded.module.source, 0, 0)
+                self.problems.append(
+                    error(
+                        "Y701",
+                        "the policy does not say its language version",
+                        start,
+                        helps=("begin with: language 1",),
+                        severity=INFO,
+                    )
+                )
+            return LANGUAGE
+        version = first.version.value
+        if not 1 <= version <= LANGUAGE:
+            self.problems.append(
+                error(
+                    "E081",
+                    f"this policyc does not know language {version}",
+                    first.version.span,
+                    f"it knows language {LANGUAGE}",
+                    helps=(f"write language {LANGUAGE}, or use a newer policyc",),
+                )
+            )
+        return version
+
+    def targets(self, graph: Graph) -> tuple[tuple[str, Span], ...]:
+        found: dict[str, Span] = {}
+        for loaded in graph.modules:
+            for statement in loaded.module.statements:
+                if isinstance(statement, tree.Target):
+                    for name in statement.names:
+                        if self.target(name, loaded.key):
+                            found.setdefault(name.text, name.span)
+        return tuple(found.items())
+
+    def target(self, name: tree.Name, key: str) -> bool:
+        if name.text not in self.known_targets:
+            close = nearest(name.text, self.known_targets)
+            helps = (f"did you mean `{close[0]}`?",) if close else (f"targets are {', '.join(self.known_targets)}",)
+            self.problems.append(error("E037", f"there is no target `{name.text}`", name.span, helps=helps))
+            return False
+        if key != MAIN:
+            self.problems.append(self.only_main("target", name.span))
+            return False
+        return True
+
+    def only_main(self, what: str, span: Span) -> Diagnostic:
+        return error(
+            "E001",
+            f"`{what}` stands in the main file only",
+            span,
+            "in an imported file",
+            helps=("move it to the main file",),
+        )
+
+    def module(self, number: int, loaded: Loaded) -> None:
+        """Rules, assertions and `never allow` of one file; what an imported file must not hold is told."""
+        reader = RuleReader(self.scopes[loaded.key], number, self.sink)
+        for statement in loaded.module.statements:
+            if isinstance(statement, tree.Rule | tree.Assert | tree.Never):
+                reader.read(statement, None)
+            elif isinstance(statement, tree.Profile):
+                if loaded.key != MAIN:
+                    self.problems.append(self.only_main("profile", statement.name.span))
+                for each in statement.body:
+                    if not isinstance(each, tree.Default):
+                        reader.read(each, statement.name.text)
+            elif isinstance(statement, tree.Default) and loaded.key != MAIN:
+                self.problems.append(self.only_main("default", statement.span))
+
+    # defaults and profiles
+
+    def defaults(self, statements: Iterable[tree.Statement], main: tree.Module, inherited: Defaults | None) -> Defaults:
+        """What the `default` statements say over what is inherited (None: the file itself, which should say it all)."""
+        reader = DefaultReader(self.scopes[MAIN], self.problems)
+        found = reader.read([each for each in statements if isinstance(each, tree.Default)])
+        if inherited is None:
+            missing = [space for space in (MSR, IO) if space not in found]
+            if missing:
+                self.problems.append(_no_default(main.source, missing))
+        base = inherited or Defaults(Default(False, PASSTHROUGH, None), Default(False, PASSTHROUGH, None), EXIT, None)
+        outside = found.get(OUTSIDE)
+        return Defaults(
+            found.get(MSR, base.msr),
+            found.get(IO, base.io),
+            base.outside if outside is None else outside.actions,
+            base.outside_span if outside is None else outside.span,
+        )
+
+    def profiles(self, found: list[Lineage], defaults: Defaults, main: tree.Module) -> list[Profile]:
+        by_name = {each.profile.name.text: each for each in found}
+        made: dict[str, Defaults] = {}
+        profiles = []
+        for each in found:
+            inherited = self.inherited(each, by_name, made, defaults)
+            made[each.profile.name.text] = self.defaults(each.profile.body, main, inherited)
+            node = each.profile
+            parents = tuple(parent.text for parent in node.parents)
+            profiles.append(
+                Profile(node.name.text, parents, each.names, made[node.name.text], node.doc, node.name.span)
+            )
+        order = [statement.name.text for statement in main.statements if isinstance(statement, tree.Profile)]
+        return sorted(profiles, key=lambda profile: order.index(profile.name))
+
+    def inherited(
+        self, lineage: Lineage, by_name: dict[str, Lineage], made: dict[str, Defaults], defaults: Defaults
+    ) -> Defaults:
+        """The parents' defaults; parents that disagree are E201, unless one of them extends the other."""
+        parents = [each.text for each in lineage.profile.parents if each.text in made]
+        parents = [each for each in parents if not any(each in by_name[other].names[:-1] for other in parents)]
+        values = [made[each] for each in parents] or [defaults]
+        stated = {
+            each.space.text if each.space is not None else ""
+            for each in lineage.profile.body
+            if isinstance(each, tree.Default)
+        }
+        for other in values[1:]:
+            clash = [
+                space
+                for space, ours, theirs in ((MSR, values[0].msr, other.msr), (IO, values[0].io, other.io))
+                if ours[:2] != theirs[:2] and space not in stated and "" not in stated
+            ]
+            if clash:
+                said = f"the profiles that `{lineage.profile.name.text}` extends have different defaults for {clash[0]}"
+                remedy = f"state it here: default {clash[0]} passthrough, or default {clash[0]} exit"
+                self.problems.append(error("E201", said, lineage.profile.name.span, helps=(remedy,)))
+        return values[0]
+
+    # tests
+
+    def test(self, node: tree.Test) -> Test:
+        scope = self.scopes[MAIN]
+        names = {profile.name.text for profile in self.profile_nodes}
+        cases = [test_case(each, scope, names, self.problems) for each in node.cases]
+        return Test(node.name.value, tuple(each for each in cases if each is not None), 0, node.name.span)
+
+
+def _no_default(source: Source, missing: list[str]) -> Diagnostic:
+    start = Span(source, 0, 0)
+    what = "its default" if len(missing) == 2 else f"its default for {'MSRs' if missing[0] == MSR else 'ports'}"
+    space = "" if len(missing) == 2 else f"{missing[0]} "
+    return error(
+        "Y702",
+        f"the policy does not say {what}",
+        start,
+        notes=("without one, what no rule names passes through",),
+        helps=(f"say `default {space}passthrough` or `default {space}exit`",),
+        fixes=(Fix("state it", (Edit(start, f"default {space}passthrough\n"),), safe=True),),
+        severity=WARNING,
+    )
