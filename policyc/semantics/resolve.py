@@ -1,4 +1,4 @@
-"""Syntax trees to one resolved Policy: names looked up, sets flattened, defaults filled in. Every mistake in one run."""
+"""Syntax trees to one resolved Policy: names looked up, sets flattened, defaults filled in."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Resolver:
     def policy(self, graph: Graph, name: str) -> Policy:
         self.scopes = self.make_scopes(graph)
         main = graph.modules[0].module
-        language = [self.language(each) for each in graph.modules][0]
+        language = max([self.language(each) for each in graph.modules], default=LANGUAGE)
         targets = self.targets(graph)
         defaults = self.defaults(main.statements, main, None)
         self.profile_nodes = [each for each in main.statements if isinstance(each, tree.Profile)]
@@ -72,9 +72,10 @@ class _Resolver:
             said = f"the rules tell {len(classes)} groups of vCPUs apart"
             self.problems.append(error("E004", said, span, f"at most {vcpus.MAX_CLASSES} are possible"))
         tests = tuple(self.test(each) for each in main.statements if isinstance(each, tree.Test))
+        modules = tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules)
         return Policy(
-            name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes, tuple(self.sink.asserts),
-            tuple(self.sink.nevers), tests, tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules),
+            name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes,
+            tuple(self.sink.asserts), tuple(self.sink.nevers), tests, modules,
             self.database.version,
         )  # fmt: skip
 

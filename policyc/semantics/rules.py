@@ -1,4 +1,4 @@
-"""One rule, assertion or ``never allow``: its addresses, columns, conditions, vCPUs and actions, checked against each other."""
+"""One rule, assertion or ``never allow``: its addresses, columns, conditions, vCPUs and actions."""
 
 from __future__ import annotations
 
@@ -109,8 +109,9 @@ class RuleReader:
             layer = LAYER_OVERRIDE
         self.sink.rules.append(
             Rule(
-                len(self.sink.rules), node.verb.text, node.space.text, ranges, columns, conditions, vcpus, actions, layer,
-                profile, self.module, None if node.label is None else node.label.text, node.doc, node.items.span, node.span,
+                len(self.sink.rules), node.verb.text, node.space.text, ranges, columns, conditions, vcpus, actions,
+                layer, profile, self.module, None if node.label is None else node.label.text, node.doc, node.items.span,
+                node.span,
             )
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from policyc.semantics.policy import VcpuClass
 from policyc.vocabulary.access import VCPU_LAST
@@ -17,7 +18,7 @@ def classes(named: Iterable[Intervals]) -> tuple[VcpuClass, ...]:
     sets = sorted(set(named))
     edges = sorted({0, VCPU_LAST + 1} | {edge for each in sets for lo, hi in each for edge in (lo, hi + 1)})
     groups: dict[tuple[bool, ...], list[tuple[int, int]]] = {}
-    for lo, after in zip(edges, edges[1:], strict=False):
+    for lo, after in pairwise(edges):
         groups.setdefault(tuple(contains(each, lo) for each in sets), []).append((lo, after - 1))
     found = [(any(key), normal(parts)) for key, parts in groups.items()]
     found.sort(key=lambda each: each)

@@ -6,15 +6,13 @@ from policyc.syntax import tree
 from policyc.syntax.builder import TreeBuilder
 from policyc.syntax.lalr import Unexpected, reducers
 from policyc.syntax.lalr import parse as parse_piece
-from policyc.syntax.statements import CLOSE, COMMENT, PROFILE_HEAD, TEST_HEAD, Piece, pieces
+from policyc.syntax.statements import CLOSE, COMMENT, MAX_MISTAKES, PROFILE_HEAD, TEST_HEAD, Piece, pieces
 from policyc.syntax.waivers import read_waiver
 from policyc.vocabulary.diagnostic import Diagnostic, error
 from policyc.vocabulary.span import Source, Span
 
 MAX_STATEMENT = 1 << 18
 """Characters of one statement."""
-MAX_MISTAKES = 100
-"""Reading stops there: the rest is hardly a policy."""
 
 _IN_PROFILE = (tree.Rule, tree.Default, tree.Assert, tree.Never)
 
@@ -52,19 +50,22 @@ class _Parser:
             else:
                 self.statement(piece)
             if len(self.problems) + len(splitting) >= MAX_MISTAKES:
-                self.problems.append(self.too_many(piece))
                 break
         while self.blocks:
             self.close()
         for comment in self.pending:
             self.waive(comment, (self.source.line_count + 1, self.source.line_count + 1))
-        self.problems += splitting + self.builder.problems + self.order()
+        self.problems += splitting
+        if len(self.problems) >= MAX_MISTAKES:
+            self.problems.append(self.too_many())
+        self.problems += self.builder.problems + self.order()
         self.problems.sort(key=Diagnostic.sort_key)
         module = tree.Module(self.source, tuple(self.statements), tuple(self.comments), tuple(self.waivers))
         return module, self.problems
 
-    def too_many(self, piece: Piece) -> Diagnostic:
-        at = Span(self.source, piece.end, piece.end)
+    def too_many(self) -> Diagnostic:
+        last = max((each.primary.span.end for each in self.problems if each.primary), default=0)
+        at = Span(self.source, last, last)
         return error("E004", f"reading stops here, after {MAX_MISTAKES} mistakes", at, helps=("is this a policy?",))
 
     # comments

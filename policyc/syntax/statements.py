@@ -16,6 +16,9 @@ from policyc.vocabulary.span import Source, Span
 
 STATEMENT, PROFILE_HEAD, TEST_HEAD, CLOSE, COMMENT = "statement", "profile_head", "test_head", "close", "comment"
 
+MAX_MISTAKES = 100
+"""Reading stops there: the rest is hardly a policy."""
+
 MAX_DEPTH = 32
 """Braces inside braces; a set needs one, a set in a profile two."""
 
@@ -40,7 +43,7 @@ def pieces(source: Source, problems: list[Diagnostic]) -> Iterator[Piece]:
     """All pieces in source order; brace mistakes are appended to problems."""
     text, at, size = source.text, 0, len(source.text)
     blocks: list[int] = []
-    while at < size:
+    while at < size and len(problems) < MAX_MISTAKES:
         match = _LINE.match(text, at)
         assert match is not None
         end = match.end()
@@ -51,7 +54,7 @@ def pieces(source: Source, problems: list[Diagnostic]) -> Iterator[Piece]:
             at = end + 1
             continue
         at = yield from _slow(source, at, blocks, problems)
-    for brace in reversed(blocks):
+    for brace in blocks[: MAX_MISTAKES - len(problems)]:
         problems.append(_unclosed(source, brace, size))
 
 
