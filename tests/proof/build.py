@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 
@@ -126,7 +127,7 @@ def _runs(rules: list[Rule], column: int) -> tuple[Run, ...]:
             cuts |= {lo, hi + 1}
     edges = sorted(cuts)
     runs: list[Run] = []
-    for lo, end in zip(edges, edges[1:], strict=False):
+    for lo, end in itertools.pairwise(edges):
         chain: list[int] = []
         for each in rules:
             if contains(each.ranges, lo):
