@@ -1,0 +1,156 @@
+"""What holds for every command: exit codes, honest endings, help, quick starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from policyc import __version__
+from policyc.cli import commands, frame, version
+from policyc.cli.parser import Arguments
+
+COMMAND = [sys.executable, "-m", "policyc"]
+Captured = pytest.CaptureFixture[str]
+
+
+def shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of bash in which ``policyc`` is this checkout's."""
+    text = f'policyc() {{ "{sys.executable}" -m policyc "$@"; }}\n{script}'
+    env = {**os.environ, **environment}
+    return subprocess.run(["bash", "-c", text], capture_output=True, text=True, env=env, timeout=60, check=False)
+
+
+def test_the_version_is_one_line() -> None:
+    done = shell("policyc --version")
+    assert (done.stdout, done.stderr, done.returncode) == (f"policyc {__version__}\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "help"),
+    [
+        (["versoin"], "there is no command `versoin`", "did you mean `policyc version`?"),
+        (["frobnicate"], "there is no command `frobnicate`", "`policyc help` lists them"),
+        (["--frob", "version"], "policyc has no option --frob", "an option stands behind its command"),
+        (["version", "--formt=json"], "`policyc version` has no option --formt", "did you mean --format?"),
+        (["version", "--format", "yaml"], "--format cannot be `yaml`", "it takes one of text, json"),
+        (["version", "extra"], "`extra` is one word too many", "usage: policyc version [OPTION...]"),
+        (["help", "versoin"], "there is no command `versoin`", "did you mean `policyc help version`?"),
+    ],
+)
+def test_usage_errors_exit_2_and_say_what_to_write(words: list[str], said: str, help: str, capsys: Captured) -> None:
+    assert frame.run(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"policyc: {said}\n  help: ")
+    assert help in err
+
+
+def test_a_file_in_the_place_of_a_command(tmp_path: object, capsys: Captured) -> None:
+    assert frame.run([str(tmp_path)]) == 2
+    assert f"to check a file: policyc check {tmp_path}" in capsys.readouterr().err
+
+
+def test_without_words_the_commands_are_listed_as_an_error(capsys: Captured) -> None:
+    assert frame.run([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert all(f"  {name} " in err for name in commands.NAMES)
+    assert frame.run(["--help"]) == 0
+    assert capsys.readouterr().out == err
+
+
+@pytest.mark.parametrize("name", commands.NAMES)
+def test_help_of_a_command_has_examples_of_it(name: str, capsys: Captured) -> None:
+    assert frame.run([name, "--nonsense", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert frame.run(["help", name]) == 0
+    assert capsys.readouterr().out == shown
+    assert shown.startswith(f"usage: policyc {name}")
+    examples = shown.partition("\nexamples:\n")[2]
+    assert f"policyc {name}" in examples
+    assert max(len(line) for line in shown.splitlines()) <= 110
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """`policyc version` raises what stands in the list."""
+    raised: list[BaseException] = []
+
+    def run(args: Arguments) -> int:
+        raise raised[0]
+
+    monkeypatch.setattr(version, "run", run)
+    return raised
+
+
+def test_a_bug_says_so(broken: list[BaseException], capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLICYC_DEBUG", raising=False)
+    broken.append(KeyError("x"))
+    assert frame.run(["version"]) == 3
+    err = capsys.readouterr().err
+    assert err.startswith(f"policyc: this is a bug in policyc {__version__}: KeyError: 'x'\n  at policyc/cli/frame.py:")
+    assert "Traceback" not in err
+    monkeypatch.setenv("POLICYC_DEBUG", "1")
+    assert frame.run(["version"]) == 3
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (
+            FileNotFoundError(2, "No such file or directory", "a\x1b.pol"),
+            2,
+            "policyc: a\\x1b.pol: No such file or directory\n",
+        ),
+    ],
+)
+def test_other_ends(
+    reason: BaseException, status: int, said: str, broken: list[BaseException], capsys: Captured
+) -> None:
+    broken.append(reason)
+    assert frame.run(["version"]) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_reader_that_goes_away_is_no_failure_worth_words() -> None:
+    done = shell("policyc help | true; echo ${PIPESTATUS[0]}; policyc help version | head -1")
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] in ("0", "141")
+    assert done.stdout.splitlines()[1].startswith("usage: policyc version")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+@pytest.mark.parametrize("words", ["--version", "help version"])
+def test_a_full_disk_is_told(words: str) -> None:
+    done = shell(f"policyc {words} > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "policyc: the output cannot be written: No space left on device\n")
+
+
+def test_a_closed_output_is_told() -> None:
+    done = shell("policyc --version >&-")
+    assert (done.returncode, done.stderr) == (2, "policyc: the output cannot be written: standard output is closed\n")
+
+
+def test_a_closed_standard_error_changes_no_exit_code() -> None:
+    assert shell("policyc frobnicate 2>&-").returncode == 2
+
+
+def modules_of(*words: str) -> set[str]:
+    """Names of the modules that a command line imports."""
+    code = "import sys; from policyc.cli import frame; frame.run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=False)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_the_version_imports_nothing_that_python_has_not_already() -> None:
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    extra = modules_of("--version") - set(bare.stdout.split())
+    ours = {"policyc", "policyc.cli", "policyc.cli.commands", "policyc.cli.frame", "policyc.cli.parser"}
+    assert extra == ours | {"__future__", "errno"}  # The second is built in, the first one page.
