@@ -13,6 +13,7 @@ from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
 from policyc.architecture.svm import MSR_WINDOWS as SVM_WINDOWS
 from policyc.architecture.vmx import HIGH_FIRST, HIGH_LAST, LOW_FIRST, LOW_LAST
 from policyc.semantics.policy import (
+    DEFAULT_RULE,
     EXIT,
     LAYER_PROFILE,
     PASSTHROUGH,
@@ -197,12 +198,41 @@ def _decide(matching: list[tuple[tuple[int, int], Rule]], column: int, default: 
     ]
     if not in_force:
         return _Decision(None, default.traps, default.actions if default.traps else PASSTHROUGH)
+    winner = _winner(in_force)
+    if winner.verb == "allow":
+        return _Decision(winner, False, PASSTHROUGH)
+    return _Decision(winner, True, winner.actions)
+
+
+def _winner(in_force: list[tuple[tuple[int, int], Rule]]) -> Rule:
+    """Rules 2 and 3 of the law: the highest layer, and in it an allow before what traps.
+
+    Of those that still decide alike (a check has refused others) one is named: a conditional one before the rest, then
+    the first written.
+    """
     highest = max(rank for rank, _ in in_force)
     layer = [rule for rank, rule in in_force if rank == highest]
-    for rule in layer:
-        if rule.verb == "allow":
-            return _Decision(rule, False, PASSTHROUGH)
-    return _Decision(layer[0], True, layer[0].actions)
+    side = [rule for rule in layer if rule.verb == "allow"] or layer
+    return next((rule for rule in side if rule.conditions), side[0])
+
+
+def chain(reading: Reading, column: int, address: int) -> tuple[int, ...]:
+    """Numbers of the rules that one MSR or one port asks in a column, first asked first, up to one without conditions;
+    DEFAULT_RULE last if there is none.
+
+    Read off rule 4 of the law: a rule whose conditions do not hold is as if it were not there. So: who decides where
+    all conditions hold; then, that rule struck out, who decides; and so on.
+    """
+    space = MSR if column in (MSR_READ, MSR_WRITE) else IO
+    left = [each for each in _matching(reading, space, address) if each[1].columns >> column & 1]
+    asked: list[int] = []
+    while left:
+        winner = _winner(left)
+        asked.append(winner.number)
+        if not winner.conditions:
+            return tuple(asked)
+        left = [each for each in left if each[1] is not winner]
+    return (*asked, DEFAULT_RULE)
 
 
 def _trap_bit(matching: list[tuple[tuple[int, int], Rule]], column: int, default: Default) -> bool:

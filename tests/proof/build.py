@@ -200,6 +200,8 @@ def kvm_images(policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
                     for index in range(count):
                         bits[index // 8] |= 1 << index % 8
                 ranges.append({"flags": column + 1, "base": base, "nmsrs": count, "bitmap": bits.hex()})
+    if deny and not ranges:  # the kernel refuses a filter that denies by default and has no range
+        ranges.append({"flags": 3, "base": 0, "nmsrs": 1, "bitmap": "00" * 8})
     filter_ = {"format_version": 1, "flags": int(deny), "ranges": ranges}
     return (Image("kvm_filter.json", json.dumps(filter_).encode()),)
 

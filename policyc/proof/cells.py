@@ -1,0 +1,75 @@
+"""The cells of one address space: stretches of addresses that the very same rules cover.
+
+An address is covered by a rule or it is not; that changes only where a range of the rule begins or has just ended. So
+between two neighbours of the sorted list of all such places (and of the places where the hardware's answer changes,
+``edges``) the evaluator is asked the same question, and one address speaks for the cell.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from policyc.semantics.policy import Rule
+
+Rank = tuple[int, int]
+Kind = tuple[Rank, int]
+"""A rule's rank and a number for all else of it that the evaluator reads, but for where it is."""
+
+
+class Cell(NamedTuple):
+    """lo..hi: the addresses. edge: the greatest edge at or below lo. rules: numbers of the rules that cover it, in
+    source order; of those without conditions and of one kind only the first, as the evaluator would name no other.
+    kinds: theirs, in the same order."""
+
+    lo: int
+    hi: int
+    edge: int
+    rules: tuple[int, ...]
+    kinds: tuple[Kind, ...]
+
+
+class Kinds:
+    """Numbers the kinds of a policy's rules. Two rules of a kind differ in number, ranges and what people read."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        seen: dict[tuple[object, ...], int] = {}
+        self.of = [
+            seen.setdefault((rule.space, rule.verb, rule.columns, rule.conditions, rule.actions), len(seen))
+            for rule in rules
+        ]
+
+
+def cut(ranked: list[tuple[Rank, Rule]], kinds: Kinds, edges: tuple[int, ...], last: int) -> list[Cell]:
+    """The cells of 0..last, in order and without gap. ranked: the rules in force in the space. edges: begins with 0."""
+    begins: dict[int, list[int]] = {edge: [] for edge in edges}
+    ends: dict[int, list[int]] = {}
+    kind_of: dict[int, Kind] = {}
+    lasting: set[int] = set()
+    for rank, rule in ranked:
+        kind_of[rule.number] = (rank, kinds.of[rule.number])
+        if rule.conditions:
+            lasting.add(rule.number)
+        for lo, hi in rule.ranges:
+            begins.setdefault(lo, []).append(rule.number)
+            ends.setdefault(hi + 1, []).append(rule.number)
+    points = sorted({*begins, *ends} - {last + 1})
+    known = frozenset(edges)
+    firm: dict[Kind, list[int]] = {}
+    asked: list[int] = []
+    cells: list[Cell] = []
+    edge = 0
+    for point, end in zip(points, [*points[1:], last + 1], strict=True):
+        if point in known:
+            edge = point
+        for number in ends.get(point, ()):
+            row = asked if number in lasting else firm[kind_of[number]]
+            del row[bisect_left(row, number)]
+            if not row and row is not asked:
+                del firm[kind_of[number]]
+        for number in begins.get(point, ()):
+            insort(asked if number in lasting else firm.setdefault(kind_of[number], []), number)
+        rules = sorted([*asked, *(row[0] for row in firm.values())])
+        cells.append(Cell(point, end - 1, edge, tuple(rules), tuple([kind_of[number] for number in rules])))
+    return cells
