@@ -67,6 +67,8 @@ CODES: dict[str, Code] = {
     "T504": Code("kvm-range-limit", "error", "more than 16 KVM filter ranges after packing"),
     "T505": Code("wrap-ffff", "info", "accesses that run past port 0xffff always exit"),
     "T513": Code("target-left-out", "warning", "a default target cannot express the policy and is left out"),
+    "T514": Code("kvm-one-filter", "error", "KVM has one MSR filter a VM: vCPUs cannot differ in what exits"),
+    "T515": Code("kvm-last-msr", "error", "no KVM filter range reaches MSR 0xffffffff"),
     "X900": Code("malformed-waiver", "error", "a waiver comment that cannot be read"),
     "X904": Code("unknown-code", "error", "a waiver for a code that does not exist or cannot be waived"),
     "Y701": Code("no-language", "info", "the policy does not state its language version"),
