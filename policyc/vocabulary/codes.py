@@ -14,6 +14,12 @@ class Code(NamedTuple):
 
 
 CODES: dict[str, Code] = {
+    "D001": Code("database-syntax", "error", "a database file is not the plain YAML that is read"),
+    "D002": Code("database-entry", "error", "an entry of a database file lacks a field, or has one too many"),
+    "D003": Code("database-value", "error", "a field of a database entry has a value it cannot have"),
+    "D004": Code("database-name", "error", "a name that two entries of the database claim"),
+    "D005": Code("database-number", "error", "an MSR number that has two meanings on the same processors"),
+    "D006": Code("database-too-large", "error", "a database file passes a size, depth or count limit"),
     "E001": Code("syntax-error", "error", "the text is not a statement of the policy language"),
     "E002": Code("not-text", "error", "the file is not UTF-8 text (a binary image, UTF-16, NUL bytes)"),
     "E003": Code("unreadable-file", "error", "an imported file cannot be read, or is not a regular file"),
