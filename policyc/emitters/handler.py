@@ -1,0 +1,55 @@
+"""``exit_handler.c`` and ``exit_handler.h``: what a hypervisor calls on an exit.
+
+The code is ordinary C, kept in templates/exit_handler/ and copied as it stands; here the policy's tables become rows
+of text, which a template arranges. docs/handler.md is the hypervisor author's view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from policyc import resources
+from policyc.emitters import header, layout, rows
+from policyc.semantics.policy import DecisionMap, Policy, Variant
+from policyc.targets.base import Image
+from policyc.vocabulary.access import IO, MSR
+
+FOLDER = "templates"
+PARTS = ("decide.c", "registry.c", "actions.c", "vcpu.c")
+"""Files of templates/exit_handler/ that every handler has, in the order of their definitions."""
+GUEST_PART = "guest.c"
+TARGET_PARTS = {"vmx": (GUEST_PART, "vmx.c"), "svm": (GUEST_PART, "svm.c"), "kvm": ("kvm.c",)}
+"""What each target adds."""
+
+
+def emit(policy: Policy, maps: Mapping[Variant, DecisionMap], targets: tuple[str, ...]) -> tuple[Image, ...]:
+    """The two files, for the variants of ``maps`` and the entry points of ``targets``.
+
+    Deterministic, ASCII only. Raises PolicyError (E066) where ``forward`` names a function that the handler defines.
+    """
+    laid = layout.lay_out(policy, maps)
+    head = header.describe(policy, laid, targets)
+    functions = {each.name: MSR if each.space == "msr" else IO for each in head.handlers}
+    arrays = rows.arrays(policy, laid, head.prefix, functions)
+    source = render("exit_handler.c.jinja", {"h": head, "arrays": arrays, "code": _code(targets)})
+    declarations = render("exit_handler.h.jinja", {"h": head, "types": _part("types.h")})
+    return Image("exit_handler.c", source.encode("ascii")), Image("exit_handler.h", declarations.encode("ascii"))
+
+
+def render(name: str, context: Mapping[str, object]) -> str:
+    """A template of templates/exit_handler/ with its variables filled in."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(_part(name)).render(context)
+
+
+def _part(name: str) -> str:
+    return resources.read(FOLDER, f"exit_handler/{name}")
+
+
+def _code(targets: Iterable[str]) -> str:
+    wanted = dict.fromkeys(part for target in targets for part in TARGET_PARTS[target])
+    return "\n".join(_part(name) for name in (*PARTS, *wanted))

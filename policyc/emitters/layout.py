@@ -1,0 +1,279 @@
+"""What the exit handler's tables hold: rules numbered, chains joined into links, words of a vCPU's state given out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from policyc.semantics.policy import (
+    DEFAULT_RULE,
+    EXIT,
+    Actions,
+    Condition,
+    DecisionMap,
+    Policy,
+    Rule,
+    Run,
+    Variant,
+)
+from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IO, MSR, MSR_MASK, PORT_LAST, column_space
+from policyc.vocabulary.intervals import Intervals, intersect, subtract, union
+from policyc.vocabulary.span import Span
+
+WINDOWS = (0x0000_0000, 0xC000_0000, 0xC001_0000)
+"""First MSRs of the windows that the search has buckets for (fold_address in templates/exit_handler/decide.c)."""
+WINDOW_SIZE = 0x2000
+
+STATE_PENDING = 0
+"""The word of the state that every policy has."""
+
+
+class Asked(NamedTuple):
+    """One entry of the rules' table. rule: None for a default. slot: its words begin there, as act_before reads it."""
+
+    rule: Rule | None
+    title: str
+    span: Span | None
+    conditions: tuple[Condition, ...]
+    condition: int
+    actions: int
+    slot: int
+
+
+class Table(NamedTuple):
+    """Runs of one or more columns. starts[bucket]: run of the bucket's first address, and one past the end."""
+
+    number: int
+    space: str
+    runs: tuple[Run, ...]
+    starts: tuple[int, ...]
+    shift: int
+
+
+class Cells(NamedTuple):
+    """Shadow cells of addresses lo..hi, the first of them numbered cell (MSRs: a word of the state; ports: a byte)."""
+
+    lo: int
+    hi: int
+    cell: int
+
+
+class Reset(NamedTuple):
+    """Cells first..last get value, its unit bytes over and over (8: each cell of an MSR gets all of it)."""
+
+    value: int
+    first: int
+    last: int
+    unit: int
+
+
+class ClassTables(NamedTuple):
+    """One vCPU class under one profile: tables by column, and which of the lists of resets is its own."""
+
+    columns: tuple[int, ...]
+    resets: int
+
+
+class ProfileTables(NamedTuple):
+    """name: None for the base policy. The others are numbers in Layout.asked."""
+
+    name: str | None
+    classes: tuple[ClassTables, ...]
+    msr_default: int
+    io_default: int
+    outside: int
+
+
+class Layout(NamedTuple):
+    """Everything in the tables, in numbers. links: numbers in asked, DEFAULT_RULE for the default.
+
+    chains: where in links each chain begins. words: the state's size. port_word: the first word of port cells.
+    """
+
+    asked: tuple[Asked, ...]
+    actions: tuple[Actions, ...]
+    conditions: tuple[Condition, ...]
+    links: tuple[int, ...]
+    chains: dict[tuple[int, ...], int]
+    tables: tuple[Table, ...]
+    msr_cells: tuple[Cells, ...]
+    port_cells: tuple[Cells, ...]
+    resets: tuple[tuple[Reset, ...], ...]
+    profiles: tuple[ProfileTables, ...]
+    past_last_port: int
+    port_word: int
+    words: int
+
+
+def lay_out(policy: Policy, maps: Mapping[Variant, DecisionMap]) -> Layout:
+    """The layout of all variants together. Equal tables, actions and lists are laid out once."""
+    names = tuple(dict.fromkeys(variant.profile for variant in maps))
+    numbers = range(len(policy.vcpu_classes))
+    rows = [[maps[Variant(name, number)] for number in numbers] for name in names]
+    used = sorted({rule for row in rows for each in row for rule in _rules_of(each)})
+    desk = _Desk()
+    for rule_number in used:
+        desk.add_rule(policy.rules[rule_number])
+    msr_cells, words = _cells(policy, used, MSR, desk.words)
+    port_cells, bytes_ = _cells(policy, used, IO, 0)
+    profiles = []
+    for name, row in zip(names, rows, strict=True):
+        classes = []
+        for each in row:
+            resets = _resets(policy, used, each, msr_cells, port_cells)
+            classes.append(ClassTables(desk.columns(each), desk.number(desk.resets, resets)))
+        defaults = row[0].defaults
+        said = "" if name is None else f" of profile {name}"
+        profiles.append(
+            ProfileTables(
+                name,
+                tuple(classes),
+                desk.add_default(f"default msr{said}", defaults.msr.span, defaults.msr.actions),
+                desk.add_default(f"default io{said}", defaults.io.span, defaults.io.actions),
+                desk.add_default(f"default msr outside{said}", defaults.outside_span, defaults.outside),
+            )
+        )
+    past = desk.add_default("a port access that runs past 0xffff", None, EXIT)
+    return Layout(
+        tuple(desk.asked), tuple(desk.actions), tuple(desk.conditions), tuple(desk.links), desk.chains,
+        tuple(desk.tables.values()), msr_cells, port_cells, tuple(desk.resets), tuple(profiles), past,
+        words if port_cells else 0, words + (bytes_ + 7) // 8,
+    )  # fmt: skip
+
+
+def _rules_of(decisions: DecisionMap) -> set[int]:
+    return {rule for runs in set(decisions.columns) for run in runs for rule in run.chain if rule != DEFAULT_RULE}
+
+
+class _Desk:
+    """Lists that grow while the layout is made."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.place: dict[int, int] = {DEFAULT_RULE: DEFAULT_RULE}
+        self.actions: dict[Actions, int] = {}
+        self.conditions: list[Condition] = []
+        self.links: list[int] = []
+        self.chains: dict[tuple[int, ...], int] = {}
+        self.tables: dict[tuple[str, tuple[Run, ...]], Table] = {}
+        self.resets: dict[tuple[Reset, ...], int] = {}
+        self.defaults: dict[tuple[str, Span | None, Actions], int] = {}
+        self.words = STATE_PENDING + 1
+
+    @staticmethod
+    def number(known: dict[tuple[Reset, ...], int], key: tuple[Reset, ...]) -> int:
+        return known.setdefault(key, len(known))
+
+    def add_rule(self, rule: Rule) -> None:
+        self.place[rule.number] = len(self.asked)
+        actions = self.actions.setdefault(rule.actions, len(self.actions))
+        slot, self.words = words_before(rule.actions, self.words)
+        self.asked.append(
+            Asked(rule, rule.label or "", rule.statement, rule.conditions, len(self.conditions), actions, slot)
+        )
+        self.conditions += rule.conditions
+
+    def add_default(self, title: str, span: Span | None, chain: Actions) -> int:
+        """Profiles that inherit a default share its entry, and with it its counter."""
+        known = self.defaults.get((title.split(" of profile ")[0], span, chain))
+        if known is not None:
+            return known
+        actions = self.actions.setdefault(chain, len(self.actions))
+        slot, self.words = words_before(chain, self.words)
+        self.asked.append(Asked(None, title, span, (), 0, actions, slot))
+        self.defaults[title.split(" of profile ")[0], span, chain] = len(self.asked) - 1
+        return len(self.asked) - 1
+
+    def chain(self, rules: tuple[int, ...]) -> int:
+        found = self.chains.get(rules)
+        if found is None:
+            found = self.chains[rules] = len(self.links)
+            self.links += [self.place[rule] for rule in rules]
+        return found
+
+    def columns(self, decisions: DecisionMap) -> tuple[int, ...]:
+        return tuple(self.table(column_space(column), decisions.columns[column]) for column in COLUMNS)
+
+    def table(self, space: str, runs: tuple[Run, ...]) -> int:
+        known = self.tables.get((space, runs))
+        if known is None:
+            for run in runs:
+                self.chain(run.chain)
+            starts, shift = buckets(space, runs)
+            known = self.tables[space, runs] = Table(len(self.tables), space, runs, starts, shift)
+        return known.number
+
+
+def words_before(actions: Actions, words: int) -> tuple[int, int]:
+    """The slot of a chain's own words, and the words given out after it.
+
+    At slot a counter, then the two words of a limited log; a counter that is not needed takes no room.
+    """
+    counts = any(action.name == "count" for action in actions)
+    limited = any(action.name == "log" and action.number("rate") for action in actions)
+    if limited and not counts:
+        return words - 1, words + 2
+    if counts:
+        return words, words + (3 if limited else 1)
+    return 0, words
+
+
+def buckets(space: str, runs: tuple[Run, ...]) -> tuple[tuple[int, ...], int]:
+    """For each bucket of 1 << shift addresses the run of its first address; then the last run.
+
+    The shift makes about as many buckets as there are runs, so that a bucket holds few: the search in it is short.
+    """
+    firsts = (0,) if space == IO else WINDOWS
+    size = PORT_LAST + 1 if space == IO else WINDOW_SIZE
+    shift = size.bit_length() - 1
+    while shift > 4 and (size >> shift) * len(firsts) < len(runs):
+        shift -= 1
+    starts, at = [], 0
+    for first in firsts:
+        for address in range(first, first + size, 1 << shift):
+            while runs[at].hi < address:
+                at += 1
+            starts.append(at)
+    return (*starts, len(runs) - 1), shift
+
+
+def _shadowing(policy: Policy, used: Iterable[int], space: str) -> list[Rule]:
+    rules = [policy.rules[number] for number in used]
+    return [rule for rule in rules if rule.space == space and rule.actions[-1].name == "shadow"]
+
+
+def _cells(policy: Policy, used: Iterable[int], space: str, first: int) -> tuple[tuple[Cells, ...], int]:
+    """One cell for each address that any rule shadows, whichever rules they are; and the number after the last."""
+    cells = []
+    for lo, hi in union(*(rule.ranges for rule in _shadowing(policy, used, space))):
+        cells.append(Cells(lo, hi, first))
+        first += hi - lo + 1
+    return tuple(cells), first
+
+
+def _resets(
+    policy: Policy, used: list[int], decisions: DecisionMap, msr: tuple[Cells, ...], port: tuple[Cells, ...]
+) -> tuple[Reset, ...]:
+    """The reset values of all cells: where several rules shadow an address, the first in force under this variant."""
+    mine = _rules_of(decisions)
+    out: list[Reset] = []
+    for space, cells in ((MSR, msr), (IO, port)):
+        left: Intervals = tuple((each.lo, each.hi) for each in cells)
+        for rule in sorted(_shadowing(policy, used, space), key=lambda rule: (rule.number not in mine, rule.number)):
+            for lo, hi in rule.ranges:
+                for a, b in intersect(left, ((lo, hi),)):
+                    out += _fill(rule, lo, a, b, cells)
+            left = subtract(left, rule.ranges)
+    return tuple(sorted(out, key=lambda reset: (reset.unit < 8, reset.first)))
+
+
+def _fill(rule: Rule, base: int, lo: int, hi: int, cells: tuple[Cells, ...]) -> list[Reset]:
+    """Addresses lo..hi of a rule's range that begins at base; the value's bytes begin anew every unit from base on."""
+    unit = min(COLUMN_WIDTHS[column] for column in COLUMNS if rule.columns >> column & 1)
+    value = rule.actions[-1].number("init")
+    if rule.columns & MSR_MASK == 0:
+        turn = (lo - base) % unit
+        data = (value & (1 << 8 * unit) - 1).to_bytes(unit, "little")
+        value = int.from_bytes(data[turn:] + data[:turn], "little")
+    cell = next(each for each in cells if each.lo <= lo <= each.hi)
+    return [Reset(value, cell.cell + lo - cell.lo, cell.cell + hi - cell.lo, unit)]

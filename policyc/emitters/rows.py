@@ -1,0 +1,283 @@
+"""The layout as lines of C: each array of the tables, one line an entry, with where the policy says so beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+from policyc.emitters import ctext
+from policyc.emitters.layout import Asked, Cells, ClassTables, Layout, Reset, Table
+from policyc.semantics.policy import DEFAULT_RULE, Actions, Condition, Policy, VcpuClass
+from policyc.vocabulary.access import COLUMN_NAMES, COLUMNS, IO, MSR
+from policyc.vocabulary.span import Span
+
+COMMENT_COLUMN = 40
+"""Where comments beside entries begin, if the entry leaves room."""
+NULL = "NULL"
+Entry = TypeVar("Entry")
+REST = "rest"
+_COMPARISONS = {"==": "EQ", "!=": "NE", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE"}
+
+
+class Array(NamedTuple):
+    """One array of the C file. comment: its lines. type: of an entry. name: without ``static const``."""
+
+    comment: tuple[str, ...]
+    type: str
+    name: str
+    lines: tuple[str, ...]
+
+
+def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) -> tuple[Array, ...]:
+    """All arrays, each after those that it refers to. An array without entries is left out: C has none.
+
+    handlers: functions that ``forward`` names, and the space that each serves.
+    """
+    places = Places(policy)
+    made = [
+        _array("Conditions of rules.", "struct policyc_condition", f"{prefix}_conditions", laid.conditions, _condition),
+        _array(
+            "What is done: value, set, handlers, rate, action, vector, before.",
+            "struct policyc_actions",
+            f"{prefix}_actions",
+            enumerate(laid.actions),
+            lambda each: _actions(*each, handlers),
+        ),
+        _array(
+            "Rules: line, file, conditions, the first of them, actions, slot.",
+            "struct policyc_rule",
+            f"{prefix}_rules",
+            laid.asked,
+            lambda each: _rule(each, places),
+        ),
+        Array(
+            _comment("Rules to be asked in turn; one without a condition ends a chain."),
+            "uint32_t",
+            f"{prefix}_links",
+            _links(laid, places),
+        ),
+    ]
+    for table in laid.tables:
+        made += _table(laid, table, prefix, places)
+    made.append(
+        _array(
+            "Runs, buckets, the last run, the buckets' size, whether of MSRs.",
+            "struct policyc_table",
+            f"{prefix}_tables",
+            laid.tables,
+            lambda each: _table_entry(each, prefix),
+        )
+    )
+    for space, cells in ((MSR, laid.msr_cells), (IO, laid.port_cells)):
+        said = "Shadowed MSRs, and their words." if space == MSR else "Shadowed ports, and their bytes."
+        made.append(_array(said, "struct policyc_cells", f"{prefix}_{space}_cells", cells, _cells))
+    for number, resets in enumerate(laid.resets):
+        said = "What a reset gives: value, first cell, last cell, unit."
+        made.append(_array(said, "struct policyc_reset", f"{prefix}_resets_{number}", resets, _reset))
+    made.append(
+        Array(_comment("Classes of vCPUs."), "struct policyc_vcpus", f"{prefix}_vcpus", _vcpus(policy.vcpu_classes))
+    )
+    for profile in laid.profiles:
+        lines: list[str] = []
+        for each, tables in zip(policy.vcpu_classes, profile.classes, strict=True):
+            lines += _class(each.name, tables, laid, prefix)
+        said = f"By vCPU class: {'no profile' if profile.name is None else f'profile {profile.name}'}."
+        made.append(Array(_comment(said), "struct policyc_class", classes_name(prefix, profile.name), tuple(lines)))
+    return tuple(array for array in made if array.lines)
+
+
+def profile_name(prefix: str, name: str | None) -> str:
+    """The C object of a profile."""
+    return f"{prefix}_base" if name is None else f"{prefix}_profile_{ctext.identifier(name)}"
+
+
+def classes_name(prefix: str, name: str | None) -> str:
+    return f"{profile_name(prefix, name)}_classes"
+
+
+class Places:
+    """Where spans are, as ``vm.pol:12``; and the numbers of files and lines."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.files = {id(module.source): number for number, module in enumerate(policy.modules)}
+        self.names = [module.name for module in policy.modules]
+
+    def file(self, span: Span | None) -> int:
+        return 0 if span is None else self.files.get(id(span.source), 0)
+
+    def text(self, span: Span | None) -> str:
+        """Empty where nobody wrote it."""
+        if span is None or not self.names:
+            return ""
+        name = self.names[self.file(span)].rsplit("/", 1)[-1]
+        return f"{ctext.shortened(ctext.comment(name), 24)}:{span.line}"
+
+
+def beside(code: str, comment: str) -> str:
+    """A line of a table: a tab, the entry, a comment that ends before column 80."""
+    at = ctext.TAB + len(code)
+    stop = max(COMMENT_COLUMN, (at // ctext.TAB + 1) * ctext.TAB)
+    tabs = "\t" * -((at - stop) // ctext.TAB)
+    text = ctext.shortened(ctext.comment(comment), ctext.COLUMNS - stop - 6)
+    return f"\t{code}{tabs}/* {text} */" if text else f"\t{code}"
+
+
+def _comment(text: str) -> tuple[str, ...]:
+    lines = ctext.wrapped(text, 0)
+    return (f"/* {lines[0]} */",) if len(lines) == 1 else ("/*", *(f" * {line}" for line in lines), " */")
+
+
+def _array(
+    comment: str, type_: str, name: str, entries: Iterable[Entry], write: Callable[[Entry], Iterable[str]]
+) -> Array:
+    return Array(_comment(comment), type_, name, tuple(line for each in entries for line in write(each)))
+
+
+def wide(number: int) -> str:
+    return f"UINT64_C({number:#x})"
+
+
+def _condition(each: Condition) -> Iterable[str]:
+    yield f"\t{{ {wide(each.mask)},"
+    yield f"\t  {wide(each.operand)}, POLICYC_{_COMPARISONS[each.op]}, {'true' if each.subject == 'cpl' else 'false'} }},"
+
+
+def spelt(actions: Actions) -> str:
+    """A chain of actions as a policy writes it."""
+    return ", ".join(
+        each.name + (f"({', '.join(_argument(key, value) for key, value in each.arguments)})" if each.arguments else "")
+        for each in actions
+    )
+
+
+def _argument(key: str, value: int | str) -> str:
+    return f"{key}={value:#x}" if isinstance(value, int) and key in ("and", "or", "value", "init") else f"{key}={value}"
+
+
+def _actions(number: int, actions: Actions, handlers: dict[str, str]) -> Iterable[str]:
+    """handlers: name to space."""
+    last = actions[-1]
+    value, bits, vector = 0, 0, 0
+    if last.name == "const":
+        value = last.number("value")
+    elif last.name == "mask":
+        value, bits = last.number("and"), last.number("or")
+    elif last.name == "inject":
+        vector = last.number("vector")
+    functions = {MSR: NULL, IO: NULL}
+    if last.name == "forward":
+        functions[handlers[last.handler()]] = last.handler()
+    rate = next((each.number("rate") for each in actions if each.name == "log"), 0)
+    before = ", ".join([f"POLICYC_BEFORE_{each.name.upper()}" for each in actions[:-1]] + ["0"] * (4 - len(actions)))
+    yield f"\t/* {number}: {ctext.shortened(ctext.comment(spelt(actions)), 60)} */"
+    yield f"\t{{ {wide(value)}, {wide(bits)},"
+    yield f"\t  {functions[MSR]}, {functions[IO]},"
+    yield f"\t  {rate}u, POLICYC_ACT_{last.name.upper()}, {vector},"
+    yield f"\t  {{ {before} }} }},"
+
+
+def _rule(each: Asked, places: Places) -> Iterable[str]:
+    if each.rule is not None and each.rule.doc:
+        yield "\t/*"
+        for line in each.rule.doc:
+            yield from (f"\t * {part}" for part in ctext.wrapped(line, 1))
+        yield "\t */"
+    numbers = (
+        0 if each.span is None else each.span.line,
+        places.file(each.span),
+        len(each.conditions),
+        each.condition,
+        each.actions,
+        each.slot,
+    )
+    entry = f"{{ {', '.join(map(str, numbers))} }},"
+    yield beside(entry, " ".join(part for part in (places.text(each.span), each.title) if part))
+
+
+def _links(laid: Layout, places: Places) -> tuple[str, ...]:
+    lines = []
+    for chain, first in laid.chains.items():
+        for at in range(first, first + len(chain)):
+            link = laid.links[at]
+            said = f"{at}: " if at == first else f"{at}: else "
+            if link == DEFAULT_RULE:
+                lines.append(beside("POLICYC_DEFAULT,", f"{said}the default"))
+            else:
+                lines.append(beside(f"{link},", said + (places.text(laid.asked[link].span) or f"rule {link}")))
+    return tuple(lines)
+
+
+def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Array, Array]:
+    used = [profile for profile in laid.profiles for each in profile.classes if table.number in each.columns]
+    columns = {column for p in used for c in p.classes for column in COLUMNS if c.columns[column] == table.number}
+    said = ", ".join(COLUMN_NAMES[column] for column in sorted(columns))
+    name = f"{prefix}_table_{table.number}"
+    digits = 8 if table.space == MSR else 4
+    rows = []
+    for run in table.runs:
+        text = " ".join(_decider(link, laid, places) for link in _chain(laid, run.chain))
+        where = f"{run.lo:#0{digits + 2}x}..{run.hi:#0{digits + 2}x}"
+        rows.append(beside(f"{{ {run.hi:#0{digits + 2}x}, {laid.chains[run.chain]} }},", f"{where} {text}"))
+    numbers = [f"{start}," for start in table.starts]
+    packed = []
+    line = ""
+    for each in numbers:
+        if len(line) + len(each) + 1 > ctext.COLUMNS - ctext.TAB:
+            packed.append(f"\t{line}")
+            line = ""
+        line = f"{line} {each}" if line else each
+    packed.append(f"\t{line}")
+    return (
+        Array(_comment(f"For {said}."), "struct policyc_run", f"{name}_runs", tuple(rows)),
+        Array(
+            _comment(f"The run where each {1 << table.shift} addresses begin."),
+            "uint32_t",
+            f"{name}_start",
+            tuple(packed),
+        ),
+    )
+
+
+def _chain(laid: Layout, chain: tuple[int, ...]) -> list[int]:
+    first = laid.chains[chain]
+    return laid.links[first : first + len(chain)]  # type: ignore[return-value]
+
+
+def _decider(link: int, laid: Layout, places: Places) -> str:
+    return "default" if link == DEFAULT_RULE else places.text(laid.asked[link].span) or f"rule {link}"
+
+
+def _table_entry(table: Table, prefix: str) -> Iterable[str]:
+    name = f"{prefix}_table_{table.number}"
+    yield f"\t{{ {name}_runs,"
+    yield f"\t  {name}_start,"
+    yield f"\t  {len(table.runs) - 1}, {table.shift}, {'true' if table.space == MSR else 'false'} }},"
+
+
+def _cells(each: Cells) -> Iterable[str]:
+    yield f"\t{{ {each.lo:#x}, {each.hi:#x}, {each.cell} }},"
+
+
+def _reset(each: Reset) -> Iterable[str]:
+    yield f"\t{{ {wide(each.value)}, {each.first}, {each.last}, {each.unit} }},"
+
+
+def _vcpus(classes: tuple[VcpuClass, ...]) -> tuple[str, ...]:
+    rest = next((number for number, each in enumerate(classes) if each.name == REST), 0)
+    rows = sorted((hi, number) for number, each in enumerate(classes) for _, hi in each.vcpus)
+    if rows and rows[-1][1] == rest:
+        rows.pop()
+    lines = [beside(f"{{ {hi}, {number} }},", classes[number].name) for hi, number in rows]
+    return (*lines, beside(f"{{ UINT32_MAX, {rest} }},", classes[rest].name))
+
+
+def _class(name: str, tables: ClassTables, laid: Layout, prefix: str) -> Iterable[str]:
+    resets = laid.resets[tables.resets]
+    yield f"\t/* {ctext.shortened(name, 60)} */"
+    yield "\t{"
+    yield "\t\t{"
+    for column, number in zip(COLUMNS, tables.columns, strict=True):
+        yield f"\t\t\t&{prefix}_tables[{number}],\t/* {COLUMN_NAMES[column].replace('width ', '')} */"
+    yield "\t\t},"
+    yield f"\t\t{f'{prefix}_resets_{tables.resets}' if resets else NULL}, {len(resets)}"
+    yield "\t},"
