@@ -256,6 +256,13 @@ class Database:
         """The tags of all meanings of the index."""
         return self._msr.tags(index)
 
+    def msrs_tagged(self, *tags: str) -> Iterator[tuple[str, int, int, int, str, str, frozenset[str]]]:
+        """Entries with one of the tags: name, index of member 0, members, stride, access, vendor, all tags."""
+        for row in self._msr.rows:
+            has = frozenset(row[TAGS].split())
+            if not has.isdisjoint(tags):
+                yield row[NAME], row[LO], row[COUNT], row[STRIDE], row[ACCESS], row[VENDOR], has
+
     def port_tags(self, port: int) -> frozenset[str]:
         """The tags of all entries that hold the port."""
         return self._port.tags(port)
