@@ -1,0 +1,151 @@
+"""From a policy's text to its bundle, in about a page: each stage is one call, each arrow one frozen value.
+
+    bytes -> Source -> Module -> Policy -> DecisionMap -> Images -> files
+        decode   parse   resolve    decide      targets     manifest
+
+Nothing is written here: ``policyc.bundle.write`` puts ``Compilation.files`` on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from policyc.bundle.layout import FileEntry
+from policyc.imports import FileLoader
+from policyc.proof.mismatch import Proof
+from policyc.semantics.addresses import Names
+from policyc.semantics.decide import decide, variants
+from policyc.semantics.modules import MAIN, Loaded
+from policyc.semantics.policy import DecisionMap, Policy, Variant
+from policyc.semantics.resolve import resolve
+from policyc.syntax.files import read_file, read_stdin
+from policyc.syntax.parser import parse
+from policyc.syntax.reader import decode
+from policyc.targets.base import Image
+from policyc.targets.registry import NAMES, target
+from policyc.targets.selection import LeftOut, select
+from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
+
+Images = Mapping[Variant, Mapping[str, tuple[Image, ...]]]
+
+
+class Front(NamedTuple):
+    """A policy as written, resolved. diagnostics: its warnings and infos. sources: every file that was read."""
+
+    policy: Policy
+    diagnostics: tuple[Diagnostic, ...]
+    sources: tuple[FileEntry, ...]
+
+
+class Compilation(NamedTuple):
+    """Everything one compile gives. images: of the variants in the bundle. files: all of the bundle, manifest.json
+    among them, under relative paths. proof: accesses compared, by target."""
+
+    policy: Policy
+    maps: Mapping[Variant, DecisionMap]
+    targets: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    images: Images
+    files: tuple[Image, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    proof: Proof
+
+
+def front(path: str, *, database: Names) -> Front:
+    """Read a policy and all it imports. path: ``-`` is standard input, whose imports start in the current folder.
+
+    Raises UnreadableError for the file itself, PolicyError for everything it says wrong.
+    """
+    data = read_stdin() if path == "-" else read_file(path)
+    name, where = ("<stdin>", "<stdin>") if path == "-" else (path, recorded(path))
+    source = decode(name, data)
+    module, problems = parse(source)
+    loader = FileLoader(path)
+    stem = "stdin" if path == "-" else where.removesuffix(".pol") or where
+    policy, diagnostics = resolve(
+        Loaded(MAIN, name, where, module), loader, database, name=stem, targets=NAMES, problems=problems
+    )
+    return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest), *loader.sources))
+
+
+def compile_policy(
+    path: str,
+    *,
+    targets: tuple[str, ...] | None = None,
+    profile: str | None = None,
+    database_files: Sequence[str] = (),
+    exhaustive: bool = False,
+) -> Compilation:
+    """Everything that ``policyc compile`` does but the writing.
+
+    targets: names of the registry; None for those of the policy, or the default ones. profile: the only one to put
+    into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access.
+    Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
+    """
+    from policyc.bundle.layout import lay_out
+    from policyc.bundle.manifest import Contents, manifest
+    from policyc.proof.prove import prove
+
+    database, names = _database(database_files)
+    read = front(path, database=database)
+    policy = read.policy
+    maps = {variant: decide(policy, variant) for variant in variants(policy)}
+    chosen = select(policy, tuple(maps.values()), targets)
+    diagnostics = tuple(sorted((*read.diagnostics, *chosen.diagnostics), key=Diagnostic.sort_key))
+    if any(each.severity == ERROR for each in diagnostics):
+        raise PolicyError(diagnostics)
+    kept = _restricted(maps, policy, profile)
+    images = _images(policy, kept, chosen.targets)
+    proof = prove(policy, kept, images)
+    layout = lay_out(policy, images, profile)
+    settings = {name: target(name).settings() for name in chosen.targets}
+    sources = (*read.sources, *names)
+    contents = Contents(policy, profile, kept, settings, chosen.left_out, layout, layout.files, sources, proof)
+    files = (*layout.files, manifest(contents))
+    return Compilation(policy, kept, chosen.targets, chosen.left_out, images, files, diagnostics, proof)
+
+
+def _database(files: Sequence[str]) -> tuple[Names, tuple[FileEntry, ...]]:
+    """The database with users' own files of names, and what a bundle records of these."""
+    from policyc.database.names import load
+
+    texts, entries = [], []
+    for path in files:
+        data = read_file(path)
+        source = decode(path, data)
+        texts.append((path, source.text))
+        entries.append(FileEntry(recorded(path), len(data), source.digest))
+    return load(tuple(texts)), tuple(entries)
+
+
+def _restricted(maps: Mapping[Variant, DecisionMap], policy: Policy, profile: str | None) -> dict[Variant, DecisionMap]:
+    """The variants of one profile; all of them for None. Raises UnreadableError for a profile that does not exist."""
+    if profile is None:
+        return dict(maps)
+    known = [each.name for each in policy.profiles]
+    if profile not in known:
+        from policyc.vocabulary.near import nearest
+
+        close = nearest(profile, known, 1)
+        help_ = f"did you mean {close[0]}?" if close else f"it has {', '.join(known) or 'none'}"
+        raise UnreadableError(f"{policy.modules[0].name} has no profile {profile!r}; {help_}")
+    return {variant: each for variant, each in maps.items() if variant.profile == profile}
+
+
+def _images(policy: Policy, maps: Mapping[Variant, DecisionMap], targets: tuple[str, ...]) -> Images:
+    """The images of every variant. Variants that decide everything alike share them."""
+    made: dict[DecisionMap, dict[str, tuple[Image, ...]]] = {}
+    images = {}
+    for variant, decisions in maps.items():
+        alike = decisions._replace(variant=Variant())
+        if alike not in made:
+            made[alike] = {name: target(name).images(policy, decisions) for name in targets}
+        images[variant] = made[alike]
+    return images
+
+
+def recorded(path: str) -> str:
+    """A file's name as a bundle records it: without its folder, the same in every locale."""
+    return os.fsencode(os.path.basename(path)).decode("utf-8", "surrogateescape")
