@@ -85,7 +85,7 @@ def _exclude(a: Condition, b: Condition, bits: int) -> bool:
             return not _possible_under(fixed, other, bits)
     if a.mask & bits != b.mask & bits:
         return False
-    (lo, hi), (low, high) = _bounds(a, bits), _bounds(b, bits)
+    (lo, hi), (low, high) = bounds(a, bits), bounds(b, bits)
     return max(lo, low) > min(hi, high)
 
 
@@ -100,7 +100,8 @@ def _possible_under(fixed: Condition, other: Condition, bits: int) -> bool:
     return compare(other.op, known if other.op in ("<", "<=") else known | free, other.operand)
 
 
-def _bounds(condition: Condition, bits: int) -> tuple[int, int]:
+def bounds(condition: Condition, bits: int) -> tuple[int, int]:
+    """The least and the greatest value of ``subject & mask`` that may satisfy it; low above high where none does."""
     top = condition.mask & bits
     return {
         "==": (condition.operand, condition.operand),
