@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from policyc import resources
-from policyc.emitters import header, layout, rows
+from policyc.emitters import _templates, header, layout, rows
+from policyc.emitters.instant import Context, function_name
 from policyc.semantics.policy import DecisionMap, Policy, Variant
 from policyc.targets.base import Image
 from policyc.vocabulary.access import IO, MSR
@@ -36,14 +37,10 @@ def emit(policy: Policy, maps: Mapping[Variant, DecisionMap], targets: tuple[str
     return Image("exit_handler.c", source.encode("ascii")), Image("exit_handler.h", declarations.encode("ascii"))
 
 
-def render(name: str, context: Mapping[str, object]) -> str:
-    """A template of templates/exit_handler/ with its variables filled in."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(_part(name)).render(context)
+def render(name: str, variables: Mapping[str, object]) -> str:
+    """A template of templates/exit_handler/ with its variables filled in. KeyError for a variable that is not given."""
+    function = getattr(_templates, function_name(name))
+    return "".join(function(Context(variables)))
 
 
 def _part(name: str) -> str:
