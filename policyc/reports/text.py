@@ -77,6 +77,15 @@ def summary(diagnostics: Sequence[Diagnostic], outcome: str = "") -> str:
     return f"{said}; {outcome}" if said and outcome else said
 
 
+def show_place(label: Label, paint: Paint = PLAIN) -> list[str]:
+    """One marked place outside of a diagnostic: where it is, the line, the mark and its words."""
+    source, number = label.span.source, label.span.line
+    gutter = len(str(number))
+    bar = paint("frame", f"{' ' * gutter} |")
+    where = f"{' ' * gutter}{paint('frame', '-->')} {safe(source.name)}:{number}:{label.span.column}"
+    return [where, bar, *_snippet(source, _marked(label), gutter, bar, paint, "info")]
+
+
 # places
 
 
@@ -94,6 +103,10 @@ def _by_file(diagnostic: Diagnostic) -> list[tuple[Span, list[tuple[int, list[Ma
         for number, mark in _marks(label, sign):
             rows.append((number, [mark]))
     return [(place, _join(place.source, rows)) for place, rows in files.values()]
+
+
+def _marked(label: Label) -> list[tuple[int, list[Mark]]]:
+    return [(number, [mark]) for number, mark in _marks(label, "^")]
 
 
 def _inside(label: Label, primary: Label) -> bool:

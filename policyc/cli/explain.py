@@ -1,0 +1,377 @@
+"""``policyc explain POLICY rdmsr|wrmsr|in|out ADDRESS``: what becomes of one access, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from policyc.cli import policies
+from policyc.cli.parser import Arguments, Parser, UsageError
+
+if TYPE_CHECKING:
+    from policyc.analyses.explanation import Considered, Explanation
+    from policyc.database.names import Database
+    from policyc.reports.colour import Paint
+    from policyc.semantics.policy import Policy
+    from policyc.vocabulary.access import Access
+    from policyc.vocabulary.diagnostic import Label
+
+SUMMARY = "tell what becomes of one access, which rule decides, and which bits say so"
+
+EPILOG = """\
+# does a write of EFER exit, and what happens then?
+policyc explain vm.pol wrmsr IA32_EFER
+# the value counts where rules have conditions
+policyc explain vm.pol out 0xcf8 --width 4 --value 0x80000000
+# under a profile, on one vCPU, on AMD
+policyc explain vm.pol rdmsr 0x1d9 --profile hardened --vcpu 0 --target svm
+# for programs
+policyc explain vm.pol in 0x3f8 --format json
+"""
+
+KINDS = ("rdmsr", "wrmsr", "in", "out")
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("policy", metavar="POLICY", help="the policy; - reads standard input")
+    parser.add_argument("kind", metavar="ACCESS", choices=KINDS, help="rdmsr, wrmsr, in or out")
+    parser.add_argument("address", metavar="ADDRESS", help="an MSR index or port, as a number or a database name")
+    parser.add_argument("--width", type=_width, metavar="N", help="bytes of a port access: 1, 2 or 4 (1 if not given)")
+    parser.add_argument("--value", type=policies.number, metavar="V", help="what is written (0 if not given)")
+    parser.add_argument(
+        "--cpl", type=policies.number, metavar="N", help="privilege level of the guest, 0..3", default=0
+    )
+    parser.add_argument(
+        "--vcpu", type=policies.number, metavar="N", help="on this vCPU; else on one that no rule names"
+    )
+    parser.add_argument("--profile", metavar="NAME", help="under this profile; else the base policy")
+    parser.add_argument(
+        "--target", choices=policies.TARGETS, help="the hardware; else the policy's first target, or vmx"
+    )
+    policies.add_database(parser)
+    policies.add_format(parser)
+
+
+def _width(word: str) -> int:
+    if word not in ("1", "2", "4"):
+        raise ValueError("an IN or OUT has 1, 2 or 4 bytes")
+    return int(word)
+
+
+def run(args: Arguments) -> int:
+    from policyc.analyses.explanation import explain
+
+    names = policies.database(args)
+    policy = policies.front(args, args.policy, names).policy
+    _refuse_conflicts(policy)
+    access = _access(args, names)
+    variant = policies.variant(policy, args.profile, args.vcpu)
+    target = args.target or (policy.targets[0][0] if policy.targets else policies.TARGETS[0])
+    found = explain(policy, variant, access, target)
+    if args.format == "json":
+        from policyc.reports.jsonform import document
+
+        print(document(_fields(policy, found, names, args.vcpu)), end="")
+    else:
+        from policyc.cli.console import output_paint
+
+        print("\n".join(_story(policy, found, names, output_paint(args))))
+    return 0
+
+
+def _refuse_conflicts(policy: Policy) -> None:
+    """A policy whose rules contradict each other has no verdicts. Failing assertions and tests do not matter here."""
+    from policyc.semantics.check import check
+    from policyc.semantics.decide import decide, variants
+    from policyc.vocabulary.diagnostic import PolicyError
+
+    found = check(policy, {each: decide(policy, each) for each in variants(policy)})
+    conflicts = [each for each in found if each.code in ("E201", "E202", "E203")]
+    if conflicts:
+        raise PolicyError(conflicts)
+
+
+# the access
+
+
+def _access(args: Arguments, names: Database) -> Access:
+    from policyc.vocabulary.access import MSR_LAST, PORT_LAST, Access
+
+    msr = args.kind in ("rdmsr", "wrmsr")
+    if msr and args.width is not None:
+        raise UsageError("--width is for in and out", "leave it out: an MSR has 64 bits")
+    width = 8 if msr else args.width or 1
+    if args.value is not None and args.kind in ("rdmsr", "in"):
+        raise UsageError(f"--value is for wrmsr and out: `{args.kind}` carries no value", "leave it out")
+    value = args.value or 0
+    if not 0 <= value < 1 << 8 * width:
+        raise UsageError(f"--value {value:#x} does not fit {8 * width} bits", "" if msr else "say --width 2 or 4")
+    if not 0 <= args.cpl <= 3:
+        raise UsageError(f"there is no privilege level {args.cpl}", "levels are 0..3")
+    address = _address(args.address, msr, names)
+    last = MSR_LAST if msr else PORT_LAST
+    if not 0 <= address <= last:
+        raise UsageError(f"{'MSR' if msr else 'I/O port'} {address:#x} does not exist", f"they end at {last:#x}")
+    return Access(args.kind, address, width, value, args.cpl)
+
+
+def _address(word: str, msr: bool, names: Database) -> int:
+    """A number, a database name, or a member of a family: ``IA32_MTRR_PHYSBASE[3]``."""
+    if word[:1].isdigit():
+        try:
+            return policies.number(word)
+        except ValueError as reason:
+            raise UsageError(f"ADDRESS cannot be `{word}`", str(reason)) from None
+    what = "MSR" if msr else "I/O port"
+    family, bracket, member = word.partition("[")
+    if bracket and member.endswith("]") and member[:-1].isdigit():
+        found = (names.msr_member if msr else names.port_member)(family, int(member[:-1]))
+        if found is None:
+            raise UsageError(
+                f"there is no {what} `{word}`", f"`policyc {'msr' if msr else 'port'} {family}` lists them"
+            )
+        return found
+    ranges = (names.msr if msr else names.port)(word)
+    if ranges is None:
+        close = (names.suggest_msr if msr else names.suggest_port)(word)
+        listed = " or ".join(f"`{name}` ({address:#x})" for name, address in close[:3])
+        search = f"`policyc {'msr' if msr else 'port'} {word.lower()}` searches the database"
+        raise UsageError(f"no {what} is named `{word}`", f"did you mean {listed}?" if listed else search)
+    lo, hi = ranges[0][0], ranges[-1][1]
+    if lo != hi:
+        raise UsageError(f"`{word}` is several {what}s: {lo:#x}..{hi:#x}", "name one by its number")
+    return lo
+
+
+# for programs
+
+
+def _fields(policy: Policy, found: Explanation, names: Database, vcpu: int | None) -> dict[str, Any]:
+    from policyc.semantics.wording import actions_text
+
+    verdict, access = found.verdict, found.access
+    return {
+        "access": {
+            "kind": access.kind,
+            "address": access.address,
+            "width": access.width,
+            "value": access.value if access.kind in ("wrmsr", "out") else None,
+            "cpl": access.cpl,
+            "name": _name(access.kind, access.address, names),
+        },
+        "target": found.target,
+        "profile": found.variant.profile,
+        "vcpu": vcpu,
+        "exits": verdict.exits,
+        "action": verdict.actions[-1].name,
+        "actions": actions_text(verdict.actions),
+        "rule": None if verdict.rule is None else _rule(policy, verdict.rule),
+        "reason": verdict.reason,
+        "bits": [each._asdict() for each in verdict.bits] or _filter_bits(policy, found),
+        "considered": [_considered(policy, each) for each in found.considered],
+    }
+
+
+def _rule(policy: Policy, number: int) -> dict[str, Any]:
+    rule = policy.rules[number]
+    return {"file": rule.statement.source.name, "line": rule.statement.line, "label": rule.label}
+
+
+def _considered(policy: Policy, each: Considered) -> dict[str, Any]:
+    from policyc.analyses.explanation import layer_name
+    from policyc.semantics.policy import DEFAULT_RULE
+
+    default = each.rule == DEFAULT_RULE
+    return {
+        "address": each.address,
+        "rule": None if default else _rule(policy, each.rule),
+        "layer": "default" if default else layer_name(policy.rules[each.rule]),
+        "says": each.says,
+    }
+
+
+def _filter_bits(policy: Policy, found: Explanation) -> list[dict[str, Any]]:
+    """The bit of KVM's filter that decides an MSR; its polarity is KVM's: 1 allows."""
+    if found.target != "kvm" or found.access.kind in ("in", "out") or found.verdict.reason == "x2apic-unfiltered":
+        return []
+    from policyc.proof import kvm
+    from policyc.semantics.decide import decide
+    from policyc.targets.registry import target
+
+    decisions, made = decide(policy, found.variant), target("kvm")
+    if any(each.severity == "error" for each in made.problems(policy, (decisions,))):
+        return []  # No filter can say it, so there are no bits.
+    image = made.images(policy, decisions)[0]
+    place = kvm.place(kvm.read(image.data), found.access.address, found.access.kind == "wrmsr")
+    return [] if place is None else [{"image": image.name, **place._asdict()}]
+
+
+# for people
+
+
+def _name(kind: str, address: int, names: Database) -> str | None:
+    return names.msr_name(address) if kind in ("rdmsr", "wrmsr") else names.port_name(address)
+
+
+def _story(policy: Policy, found: Explanation, names: Database, paint: Paint) -> list[str]:
+    from policyc.reports.text import show_place
+
+    lines = [_headline(found, names, paint)]
+    place = _deciding_place(policy, found)
+    if place is not None:
+        lines += show_place(place, paint)
+    lines += ["", *_reason(policy, found)]
+    lines += ["", paint("strong", "rules that name it, in the order they are asked:")]
+    lines += _chain(policy, found, paint)
+    bits = _bits(policy, found)
+    if bits:
+        lines += ["", paint("strong", "bits:"), *bits]
+    return lines
+
+
+def _headline(found: Explanation, names: Database, paint: Paint) -> str:
+    from policyc.semantics.wording import actions_text, named
+
+    access, verdict = found.access, found.verdict
+    msr = access.kind in ("rdmsr", "wrmsr")
+    words = f"{access.kind} {named('msr' if msr else 'io', access.address, names)}"
+    if not msr:
+        words += f" width {access.width}"
+    if access.kind in ("wrmsr", "out"):
+        words += f" value {access.value:#x}"
+    if access.cpl:
+        words += f" at cpl {access.cpl}"
+    where = f"on {found.target}" + (f", profile {found.variant.profile}" if found.variant.profile else "")
+    if not verdict.exits:
+        return f"{words} {where}: {paint('good', 'passes through without an exit')}"
+    return f"{words} {where}: {paint('strong', 'exits')} -> {actions_text(verdict.actions)}"
+
+
+def _deciding_place(policy: Policy, found: Explanation) -> Label | None:
+    from policyc.semantics.wording import rule_name
+    from policyc.vocabulary.diagnostic import Label
+
+    if found.verdict.rule is not None:
+        rule = policy.rules[found.verdict.rule]
+        return Label(rule.span, f"{rule_name(rule)} decides")
+    default = _default_span(policy, found)
+    return None if default is None else Label(default, "the default decides")
+
+
+def _default_span(policy: Policy, found: Explanation) -> Any:
+    from policyc.semantics.decide import defaults_of
+
+    defaults = defaults_of(policy, found.variant.profile)
+    if found.verdict.reason == "outside-window":
+        return defaults.outside_span
+    if found.verdict.reason == "default":
+        return (defaults.msr if found.access.kind in ("rdmsr", "wrmsr") else defaults.io).span
+    return None
+
+
+_REASONS = {
+    "past-last-port": "the access runs past port 0xffff: it exits whatever the policy says",
+    "x2apic-unfiltered": "KVM never filters the x2APIC MSRs 0x800..0x8ff: the guest's access reaches its virtual APIC",
+    "outside-window": "no bit exists for this MSR, so it always exits; no rule names it: `default msr outside` speaks",
+}
+
+
+def _reason(policy: Policy, found: Explanation) -> list[str]:
+    verdict, access = found.verdict, found.access
+    if verdict.reason in _REASONS:
+        return [_REASONS[verdict.reason]]
+    if verdict.reason == "shared-bit":
+        said = ["the policy passes it on, but the hardware cannot tell it from an access that traps:"]
+        if access.kind in ("in", "out") and found.target == "kvm":
+            return [
+                "the policy passes it on, but KVM has no I/O bitmap: every port access exits; the handler passes it on"
+            ]
+        if access.kind in ("in", "out"):
+            return [*said, "one bit stands for a port in both directions and all widths; the handler passes it on"]
+        return [*said, "a conditional rule is only decided in the handler, which passes it on"]
+    if verdict.reason == "default":
+        stated = _default_span(policy, found) is not None
+        return [
+            "no rule decides it: " + ("the default does" if stated else "no default is stated, so it passes through")
+        ]
+    if verdict.rule is not None and access.kind in ("in", "out") and access.width > 1:
+        return [
+            f"the strictest of its {access.width} ports decides: {access.address:#x} and the {access.width - 1} above"
+        ]
+    return ["the first rule that is asked and applies decides"]
+
+
+def _chain(policy: Policy, found: Explanation, paint: Paint) -> list[str]:
+    several = len({each.address for each in found.considered}) > 1
+    lines: list[str] = []
+    at = None
+    for each in found.considered:
+        if several and each.address != at:
+            at = each.address
+            lines.append(f"  port {at:#x}:")
+        lines.append(f"{'    ' if several else '  '}{_link(policy, found, each, paint)}")
+    return lines
+
+
+def _link(policy: Policy, found: Explanation, each: Considered, paint: Paint) -> str:
+    from policyc.analyses import explanation
+    from policyc.reports.cells import safe
+    from policyc.semantics.policy import DEFAULT_RULE
+    from policyc.semantics.wording import columns_text
+
+    if each.rule == DEFAULT_RULE:
+        layer, where, does = "default", "", _default_says(policy, found)
+    else:
+        rule = policy.rules[each.rule]
+        layer = explanation.layer_name(rule)
+        where = f"{safe(rule.statement.source.name)}:{rule.statement.line}" + (f" {rule.label}:" if rule.label else "")
+        does = _rule_says(policy, each.rule)
+    why = {
+        explanation.DECIDES: "decides",
+        explanation.OVERRULED: "not asked",
+        explanation.PROFILE: "of another profile",
+        explanation.VCPU: "for other vCPUs",
+        explanation.COLUMN: "",
+    }.get(each.says, "")
+    if each.says == explanation.COLUMN:
+        why = f"only for {columns_text(policy.rules[each.rule].columns)}"
+    if each.condition is not None:
+        why = f"its condition does not hold: {_condition(each.condition)}"
+    decides = each.says == explanation.DECIDES
+    text = f"{layer:<16} {where:<24} {does:<28} {why}".rstrip()
+    return paint("strong", text) if decides else text
+
+
+def _rule_says(policy: Policy, number: int) -> str:
+    from policyc.semantics.wording import actions_text
+
+    rule = policy.rules[number]
+    return f"{rule.verb} -> {actions_text(rule.actions)}" if rule.traps else rule.verb
+
+
+def _default_says(policy: Policy, found: Explanation) -> str:
+    from policyc.semantics.decide import defaults_of
+    from policyc.semantics.wording import actions_text
+
+    defaults = defaults_of(policy, found.variant.profile)
+    if found.verdict.reason == "outside-window":
+        return f"outside -> {actions_text(defaults.outside)}"
+    default = defaults.msr if found.access.kind in ("rdmsr", "wrmsr") else defaults.io
+    return f"exit -> {actions_text(default.actions)}" if default.traps else "passthrough"
+
+
+def _condition(condition: Any) -> str:
+    full = condition.mask == (1 << 64) - 1
+    subject = condition.subject if full else f"{condition.subject} & {condition.mask:#x}"
+    return f"{subject} {condition.op} {condition.operand:#x}"
+
+
+def _bits(policy: Policy, found: Explanation) -> list[str]:
+    lines = [
+        f"  {each.image} byte {each.byte} ({each.byte:#x}), bit {each.bit} is {each.value}: "
+        + ("exit" if each.value else "no exit")
+        for each in found.verdict.bits
+    ]
+    for each in _filter_bits(policy, found) if not lines else []:
+        meaning = "allowed" if each["value"] else "denied"
+        lines.append(f"  {each['image']} range {each['range']}, byte {each['byte']}, bit {each['bit']}: {meaning}")
+    return lines

@@ -1,0 +1,88 @@
+"""What the commands that read a policy share: their options, and the way from the arguments to the policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policyc.cli.parser import Arguments, Parser, UsageError
+
+if TYPE_CHECKING:
+    from policyc.database.names import Database
+    from policyc.pipeline import Front
+    from policyc.semantics.policy import Policy, Variant
+
+TARGETS = ("vmx", "svm", "kvm")
+"""As policyc.targets.registry.NAMES, which a test holds equal; here so that `help` need not import targets."""
+
+
+def add_database(parser: Parser) -> None:
+    parser.add_argument(
+        "--database", metavar="FILE", action="append", help="MSR and port names of your own, in YAML; may be repeated"
+    )
+
+
+def add_format(parser: Parser, *more: str) -> None:
+    parser.add_argument("--format", choices=("text", "json", *more), default="text", help="json: for programs")
+
+
+def number(word: str) -> int:
+    """A number as the policy language writes it: ``0x3f8``, ``0b10``, ``1016``, ``0xc000_0080``."""
+    text = word.replace("_", "")
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError("a number such as 0x3f8, 1016 or 0b1000") from None
+
+
+def target_names(word: str) -> tuple[str, ...]:
+    """``vmx,svm`` -> the targets, each once, in this order."""
+    names = tuple(dict.fromkeys(each.strip() for each in word.split(",") if each.strip()))
+    unknown = [each for each in names if each not in TARGETS]
+    if unknown or not names:
+        raise ValueError(f"targets are {', '.join(TARGETS)}; several are joined by commas")
+    return names
+
+
+def database(args: Arguments) -> Database:
+    """The MSR and port database, with the files of ``--database``."""
+    from policyc.database.names import load
+
+    return load(tuple((path, _text(path)) for path in args.database))
+
+
+def front(args: Arguments, path: str, names: Database) -> Front:
+    """The policy at a path, ``-`` for standard input."""
+    from policyc import pipeline
+
+    return pipeline.front(path, database=names)
+
+
+def variant(policy: Policy, profile: str | None, vcpu: int | None) -> Variant:
+    """The variant of a profile (None: the base policy) and a vCPU (None: one that no rule names)."""
+    from policyc.semantics.policy import Variant
+    from policyc.vocabulary.intervals import contains
+    from policyc.vocabulary.near import nearest
+
+    known = [each.name for each in policy.profiles]
+    if profile is not None and profile not in known:
+        close = nearest(profile, known, 1)
+        listed = f"it has {', '.join(known)}" if known else "it has no profiles"
+        raise UsageError(f"the policy has no profile `{profile}`", f"did you mean `{close[0]}`?" if close else listed)
+    if vcpu is None:
+        return Variant(profile, 0)
+    for index, each in enumerate(policy.vcpu_classes):
+        if contains(each.vcpus, vcpu):
+            return Variant(profile, index)
+    raise UsageError(f"there is no vCPU {vcpu}", "vCPUs are numbered 0..4095")
+
+
+def _text(path: str) -> str:
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except UnicodeDecodeError:
+        raise UnreadableError(f"{path}: not UTF-8 text") from None
+    except OSError as reason:
+        raise UnreadableError(f"{path}: {reason.strerror}") from None
