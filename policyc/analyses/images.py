@@ -8,9 +8,9 @@ from policyc.architecture.svm import IOPM_BYTES, MSRPM_BYTES
 from policyc.architecture.svm import MSR_WINDOWS as SVM_WINDOWS
 from policyc.architecture.vmx import IO_BITMAP_BYTES, MSR_BITMAP_BYTES
 from policyc.architecture.vmx import MSR_WINDOWS as VMX_WINDOWS
-from policyc.proof.rows import strips
-from policyc.vocabulary.access import MSR_LAST, MSR_READ, MSR_WRITE, PORT_LAST
-from policyc.vocabulary.intervals import Interval, Intervals, normal
+from policyc.proof.rows import Strip, strips
+from policyc.vocabulary.access import IO_MASK, MSR_LAST, MSR_MASK, MSR_READ, MSR_WRITE, PORT_LAST
+from policyc.vocabulary.intervals import Interval, Intervals, intersect, normal, subtract
 
 BY_SIZE = {
     MSR_BITMAP_BYTES: ("msr.bin",),
@@ -36,6 +36,18 @@ class Exits(NamedTuple):
     write: Intervals | None
     ports: Intervals | None
 
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """lo, hi and the mask of the columns that exit there, in the order of addresses."""
+        if self.ports is not None:
+            return tuple((lo, hi, IO_MASK) for lo, hi in self.ports)
+        read, write = self.read or (), self.write or ()
+        parts = (
+            (intersect(read, write), MSR_MASK),
+            (subtract(read, write), 1 << MSR_READ),
+            (subtract(write, read), 1 << MSR_WRITE),
+        )
+        return tuple(sorted((lo, hi, columns) for ranges, columns in parts for lo, hi in ranges))
+
 
 def kinds_of(data: bytes) -> tuple[str, ...]:
     """What the bytes can be, members of KINDS; empty if they are no image."""
@@ -55,24 +67,19 @@ def read_image(image: str, data: bytes) -> Exits:
         raise ValueError(f"{len(data):,} bytes are no {image}")
     bits = int.from_bytes(data, "little")
     if image in ("io.bin", "iopm.bin"):
-        found = [
-            pair for strip in strips(image) if strip.first <= PORT_LAST for pair in _ones(bits, strip.start, strip)
-        ]
+        found = [pair for strip in strips(image) if strip.first <= PORT_LAST for pair in _ones(bits, strip)]
         return Exits(image, (), None, None, normal(found))
     columns: dict[int, list[Interval]] = {MSR_READ: [], MSR_WRITE: []}
     for strip in strips(image):
-        columns[strip.column] += _ones(bits, strip.start, strip)
+        columns[strip.column] += _ones(bits, strip)
     windows = VMX_WINDOWS if image == "msr.bin" else SVM_WINDOWS
     return Exits(image, windows, normal(columns[MSR_READ]), normal(columns[MSR_WRITE]), None)
 
 
-def _ones(bits: int, start: int, strip: object) -> list[Interval]:
+def _ones(bits: int, strip: Strip) -> list[Interval]:
     """The addresses of a strip whose bit is set."""
-    from policyc.proof.rows import Strip
-
-    assert isinstance(strip, Strip)
     out: list[Interval] = []
-    text = f"{bits >> start:b}"[::-1][:: strip.step][: strip.last - strip.first + 1]
+    text = f"{bits >> strip.start:b}"[::-1][:: strip.step][: strip.last - strip.first + 1]
     at = text.find("1")
     while at >= 0:
         end = text.find("0", at)

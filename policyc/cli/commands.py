@@ -8,9 +8,9 @@ is light: policyc.cli.parser, policyc.cli.console; everything else where ``run``
 from __future__ import annotations
 
 GROUPS = (
-    ("write and check policies", ()),
-    ("ask", ()),
-    ("about policyc", ("help", "version")),
+    ("write and check policies", ("compile", "check", "test")),
+    ("ask", ("explain", "show")),
+    ("about policyc", ("completion", "help", "version")),
 )
 """Titles in `policyc help`, and the commands below each, in the order of interest."""
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from policyc.cli.parser import Arguments
 from policyc.reports.colour import Paint, wanted
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError
+
+if TYPE_CHECKING:
+    from threading import Timer
+
+PATIENCE = 1.0
+"""Seconds that a command may be silent on a terminal."""
 
 
 def output_paint(args: Arguments | None) -> Paint:
@@ -43,24 +50,34 @@ def refuse(reason: PolicyError, args: Arguments | None, outcome: str = "") -> No
 
 
 class Progress:
-    """One line on standard error for what takes longer than a second; silent where no terminal reads it."""
+    """While its block runs for more than a second, a line on standard error says so; silent without a terminal."""
 
-    def __init__(self) -> None:
-        from time import monotonic
-
-        self._clock = monotonic
-        self._start = monotonic()
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._timer: Timer | None = None
         self._shown = False
-        self._on = sys.stderr.isatty()
 
-    def __call__(self, words: str) -> None:
-        if self._on and self._clock() - self._start >= 1:
-            sys.stderr.write(f"\r\x1b[K{words}")
-            sys.stderr.flush()
-            self._shown = True
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from threading import Timer
 
-    def done(self) -> None:
-        """Take the line away."""
+            self._timer = Timer(PATIENCE, self._show)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def _show(self) -> None:
+        from policyc.reports.cells import safe
+
+        self._shown = True
+        sys.stderr.write(f"\r\x1b[K{safe(self._words)} ...")
+        sys.stderr.flush()
+
+    def __exit__(self, *reason: object) -> None:
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        self._timer.join()
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

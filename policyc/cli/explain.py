@@ -62,7 +62,7 @@ def run(args: Arguments) -> int:
 
     names = policies.database(args)
     policy = policies.front(args, args.policy, names).policy
-    _refuse_conflicts(policy)
+    _refuse_conflicts(policy, names)
     access = _access(args, names)
     variant = policies.variant(policy, args.profile, args.vcpu)
     target = args.target or (policy.targets[0][0] if policy.targets else policies.TARGETS[0])
@@ -78,16 +78,14 @@ def run(args: Arguments) -> int:
     return 0
 
 
-def _refuse_conflicts(policy: Policy) -> None:
+def _refuse_conflicts(policy: Policy, names: Database) -> None:
     """A policy whose rules contradict each other has no verdicts. Failing assertions and tests do not matter here."""
-    from policyc.semantics.check import check
-    from policyc.semantics.decide import decide, variants
+    from policyc.semantics.conflicts import conflicts
     from policyc.vocabulary.diagnostic import PolicyError
 
-    found = check(policy, {each: decide(policy, each) for each in variants(policy)})
-    conflicts = [each for each in found if each.code in ("E201", "E202", "E203")]
-    if conflicts:
-        raise PolicyError(conflicts)
+    found = conflicts(policy, names)
+    if found:
+        raise PolicyError(found)
 
 
 # the access
@@ -138,7 +136,7 @@ def _address(word: str, msr: bool, names: Database) -> int:
         raise UsageError(f"no {what} is named `{word}`", f"did you mean {listed}?" if listed else search)
     lo, hi = ranges[0][0], ranges[-1][1]
     if lo != hi:
-        raise UsageError(f"`{word}` is several {what}s: {lo:#x}..{hi:#x}", "name one by its number")
+        raise UsageError(f"`{word}` is several {what}s: {lo:#x}..{hi:#x}", f"name one by its number, such as {lo:#x}")
     return lo
 
 
@@ -243,7 +241,9 @@ def _headline(found: Explanation, names: Database, paint: Paint) -> str:
     where = f"on {found.target}" + (f", profile {found.variant.profile}" if found.variant.profile else "")
     if not verdict.exits:
         return f"{words} {where}: {paint('good', 'passes through without an exit')}"
-    return f"{words} {where}: {paint('strong', 'exits')} -> {actions_text(verdict.actions)}"
+    said = actions_text(verdict.actions)
+    then = "and the handler passes it on" if said == "passthrough" else f"-> {said}"
+    return f"{words} {where}: {paint('strong', 'exits')} {then}"
 
 
 def _deciding_place(policy: Policy, found: Explanation) -> Label | None:
@@ -280,14 +280,7 @@ def _reason(policy: Policy, found: Explanation) -> list[str]:
     if verdict.reason in _REASONS:
         return [_REASONS[verdict.reason]]
     if verdict.reason == "shared-bit":
-        said = ["the policy passes it on, but the hardware cannot tell it from an access that traps:"]
-        if access.kind in ("in", "out") and found.target == "kvm":
-            return [
-                "the policy passes it on, but KVM has no I/O bitmap: every port access exits; the handler passes it on"
-            ]
-        if access.kind in ("in", "out"):
-            return [*said, "one bit stands for a port in both directions and all widths; the handler passes it on"]
-        return [*said, "a conditional rule is only decided in the handler, which passes it on"]
+        return _shared(found)
     if verdict.reason == "default":
         stated = _default_span(policy, found) is not None
         return [
@@ -300,45 +293,65 @@ def _reason(policy: Policy, found: Explanation) -> list[str]:
     return ["the first rule that is asked and applies decides"]
 
 
+def _shared(found: Explanation) -> list[str]:
+    """Why an access exits that the policy passes on."""
+    if found.access.kind in ("in", "out") and found.target == "kvm":
+        return ["the policy passes it on, but KVM has no I/O bitmap: every access exits, and the handler passes it on"]
+    said = "the policy passes it on, but the hardware cannot tell it from an access that traps: "
+    if any(each.condition is not None for each in found.considered):
+        return [said + "only the handler sees whether a condition holds"]
+    return [said + "a port has one bit, for both directions and all widths"]
+
+
 def _chain(policy: Policy, found: Explanation, paint: Paint) -> list[str]:
-    several = len({each.address for each in found.considered}) > 1
-    lines: list[str] = []
-    at = None
+    """The rules at each port, or at the MSR; neighbours with the same rules stand together."""
+    from policyc.reports.tables import table
+    from policyc.semantics.wording import range_text
+
+    by_address: dict[int, list[tuple[str, ...]]] = {}
     for each in found.considered:
-        if several and each.address != at:
-            at = each.address
-            lines.append(f"  port {at:#x}:")
-        lines.append(f"{'    ' if several else '  '}{_link(policy, found, each, paint)}")
+        by_address.setdefault(each.address, []).append(_link(policy, found, each))
+    groups: list[tuple[int, int, list[tuple[str, ...]]]] = []
+    for address, rows in by_address.items():
+        if groups and groups[-1][2] == rows:
+            groups[-1] = (groups[-1][0], address, rows)
+        else:
+            groups.append((address, address, rows))
+    lines: list[str] = []
+    for lo, hi, rows in groups:
+        if len(by_address) > 1:
+            lines.append(f"  port{'' if lo == hi else 's'} {range_text(lo, hi)}:")
+        drawn = table(rows, "    " if len(by_address) > 1 else "  ")
+        lines += [
+            paint("strong", line) if row[-1].endswith("decides") else line
+            for line, row in zip(drawn, rows, strict=True)
+        ]
     return lines
 
 
-def _link(policy: Policy, found: Explanation, each: Considered, paint: Paint) -> str:
+def _link(policy: Policy, found: Explanation, each: Considered) -> tuple[str, ...]:
+    """Layer, place, what the rule does, and what it had to say."""
     from policyc.analyses import explanation
     from policyc.reports.cells import safe
     from policyc.semantics.policy import DEFAULT_RULE
     from policyc.semantics.wording import columns_text
 
-    if each.rule == DEFAULT_RULE:
-        layer, where, does = "default", "", _default_says(policy, found)
-    else:
-        rule = policy.rules[each.rule]
-        layer = explanation.layer_name(rule)
-        where = f"{safe(rule.statement.source.name)}:{rule.statement.line}" + (f" {rule.label}:" if rule.label else "")
-        does = _rule_says(policy, each.rule)
+    hardware = found.verdict.reason in ("past-last-port", "x2apic-unfiltered")
     why = {
-        explanation.DECIDES: "decides",
+        explanation.DECIDES: "not heard" if hardware else "decides",
         explanation.OVERRULED: "not asked",
         explanation.PROFILE: "of another profile",
         explanation.VCPU: "for other vCPUs",
-        explanation.COLUMN: "",
     }.get(each.says, "")
+    if each.rule == DEFAULT_RULE:
+        return "default", "", _default_says(policy, found), why
+    rule = policy.rules[each.rule]
     if each.says == explanation.COLUMN:
-        why = f"only for {columns_text(policy.rules[each.rule].columns)}"
+        why = f"only for {columns_text(rule.columns)}"
     if each.condition is not None:
-        why = f"its condition does not hold: {_condition(each.condition)}"
-    decides = each.says == explanation.DECIDES
-    text = f"{layer:<16} {where:<24} {does:<28} {why}".rstrip()
-    return paint("strong", text) if decides else text
+        why = f"its condition does not hold: {policies.condition_text(each.condition)}"
+    where = f"{safe(rule.statement.source.name)}:{rule.statement.line}" + (f" {rule.label}" if rule.label else "")
+    return explanation.layer_name(rule), where, _rule_says(policy, each.rule), why
 
 
 def _rule_says(policy: Policy, number: int) -> str:
@@ -357,12 +370,6 @@ def _default_says(policy: Policy, found: Explanation) -> str:
         return f"outside -> {actions_text(defaults.outside)}"
     default = defaults.msr if found.access.kind in ("rdmsr", "wrmsr") else defaults.io
     return f"exit -> {actions_text(default.actions)}" if default.traps else "passthrough"
-
-
-def _condition(condition: Any) -> str:
-    full = condition.mask == (1 << 64) - 1
-    subject = condition.subject if full else f"{condition.subject} & {condition.mask:#x}"
-    return f"{subject} {condition.op} {condition.operand:#x}"
 
 
 def _bits(policy: Policy, found: Explanation) -> list[str]:

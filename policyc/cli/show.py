@@ -10,8 +10,10 @@ from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from policyc.analyses.images import Exits
-    from policyc.analyses.overview import Row
+    from policyc.analyses.summary import Stretch
     from policyc.database.names import Database
     from policyc.semantics.policy import DecisionMap, Policy
     from policyc.vocabulary.intervals import Intervals
@@ -121,14 +123,15 @@ def _bytes(path: str) -> bytes:
 
 
 def _policy(args: Arguments, names: Database) -> View:
-    from policyc.analyses.overview import rows
+    from policyc.analyses.summary import summarise
+    from policyc.architecture.vmx import MSR_WINDOWS
     from policyc.semantics.decide import decide
     from policyc.targets.traps import trapping, trapping_ports
-    from policyc.targets.vmx import MSR_WINDOWS
     from policyc.vocabulary.access import IO, MSR, MSR_READ, MSR_WRITE
 
     policy = policies.front(args, args.subject, names).policy
     decisions = decide(policy, policies.variant(policy, args.profile, args.vcpu))
+    summary = summarise(policy, decisions)
     traps = trapping(policy, decisions)
     ports = trapping_ports(traps)
     fields = {
@@ -148,8 +151,8 @@ def _policy(args: Arguments, names: Database) -> View:
         said = ", ".join(f"{name} {count}" for name, count in _actions(policy).items())
         head.append(f"actions: {said}")
     parts = []
-    for space, title in ((MSR, "MSRs"), (IO, "I/O ports")):
-        lines = tuple(_policy_line(policy, each, space, names) for each in rows(decisions, space))
+    for space, title, stretches in ((MSR, "MSRs", summary.msr), (IO, "I/O ports", summary.io)):
+        lines = tuple(_policy_line(policy, each, space, names) for each in stretches if _said(each))
         read, write = (traps[MSR_READ], traps[MSR_WRITE]) if space == MSR else (ports, ports)
         windows = MSR_WINDOWS if space == MSR else ()
         parts.append(Part(title, space, windows, read, write, lines, f"everything else: {_default(decisions, space)}"))
@@ -179,29 +182,33 @@ def _default(decisions: DecisionMap, space: str) -> str:
     return text + outside
 
 
-def _policy_line(policy: Policy, row: Row, space: str, names: Database) -> Line:
-    from policyc.semantics.policy import DEFAULT_RULE
+def _said(stretch: Stretch) -> bool:
+    """Whether a rule has a part in it."""
+    return bool(stretch.rules[-1] >= 0)
+
+
+def _policy_line(policy: Policy, stretch: Stretch, space: str, names: Database) -> Line:
     from policyc.semantics.wording import actions_text, columns_text
 
-    said, where = [], []
-    for number in row.chain:
-        if number == DEFAULT_RULE:
-            said.append("the default")
-            continue
-        rule = policy.rules[number]
-        text = actions_text(rule.actions) if rule.traps else "passthrough"
-        said.append(f"{text} if its condition holds" if rule.conditions else text)
-        where.append(f"{rule.statement.source.name}:{rule.statement.line}")
-    return Line(
-        row.lo, row.hi, columns_text(row.columns), ", else ".join(said), " ".join(where), _name(row, space, names)
-    )
+    said = []
+    for step in stretch.steps:
+        conditions = " and ".join(policies.condition_text(each) for each in step.conditions)
+        said.append(actions_text(step.actions) + (f" if {conditions}" if conditions else ""))
+    rules = [policy.rules[number].statement for number in stretch.rules if number >= 0]
+    where = " ".join(dict.fromkeys(f"{each.source.name}:{each.line}" for each in rules))
+    name = _name(stretch.lo, stretch.hi, space, names)
+    return Line(stretch.lo, stretch.hi, columns_text(stretch.columns), ", else ".join(said), where, name)
 
 
-def _name(row: Row, space: str, names: Database) -> str:
-    """The database's names of the first and last address."""
+def _name(lo: int, hi: int, space: str, names: Database) -> str:
+    """The database's name of the range, or those of its first and last address."""
+    if space == "io":
+        for entry in names.port_entries(lo):
+            if (entry.lo, entry.hi) == (lo, hi):
+                return entry.name
     find = names.msr_name if space == "msr" else names.port_name
-    first, last = find(row.lo), find(row.hi)
-    if row.lo == row.hi or first == last:
+    first, last = find(lo), find(hi)
+    if lo == hi or first == last:
         return first or ""
     return f"{first or '...'} .. {last or '...'}" if first or last else ""
 
@@ -218,8 +225,9 @@ def _kind(args: Arguments, data: bytes) -> str:
     kinds = kinds_of(data)
     if len(kinds) == 1:
         return kinds[0]
-    if os.path.basename(args.subject) in kinds:
-        return os.path.basename(args.subject)
+    named = [each for each in kinds if args.subject.endswith(each)]
+    if named:
+        return named[0]
     raise UsageError(
         f"{args.subject}: {len(data):,} bytes are a pair of VMX I/O bitmaps or an SVM MSR permission map",
         "say which: --as io or --as msrpm",
@@ -241,27 +249,19 @@ def _images(args: Arguments, files: dict[str, bytes], names: Database) -> View:
 
 def _image_part(exits: Exits, names: Database) -> Part:
     from policyc.analyses.images import FILTER
-    from policyc.analyses.overview import image_rows
     from policyc.semantics.wording import columns_text
 
     msr = exits.ports is None
     space = "msr" if msr else "io"
+    does = "denied" if exits.image == FILTER else "exit"
     lines = tuple(
-        Line(
-            row.lo,
-            row.hi,
-            columns_text(row.columns),
-            "denied" if exits.image == FILTER else "exit",
-            "",
-            _name(row, space, names),
-        )
-        for row in image_rows(exits)
+        Line(lo, hi, columns_text(columns), does, "", _name(lo, hi, space, names)) for lo, hi, columns in exits.ranges()
     )
     rest = "everything else passes"
     if msr and exits.image != FILTER:
         rest += "; MSRs outside " + " and ".join(f"{lo:#x}..{hi:#x}" for lo, hi in exits.windows) + " always exit"
     read, write = (exits.read or (), exits.write or ()) if msr else (exits.ports or (), exits.ports or ())
-    from policyc.targets.vmx import MSR_WINDOWS
+    from policyc.architecture.vmx import MSR_WINDOWS
 
     windows = (MSR_WINDOWS if exits.image == FILTER else exits.windows) if msr else ()
     return Part(f"{exits.image}: {'MSRs' if msr else 'I/O ports'}", space, windows, read, write, lines, rest)
@@ -315,7 +315,7 @@ def _drawn(part: Part, draw: bool, every: bool) -> list[str]:
     if draw:
         lines += _maps(part)
     shown = part.rows if every else part.rows[:_MOST_ROWS]
-    lines += [_listed(each) for each in shown]
+    lines += _listed(shown)
     if len(shown) < len(part.rows):
         lines.append(f"  ... {len(part.rows) - len(shown)} more ranges: --all lists them")
     lines.append(f"  {part.rest}")
@@ -332,21 +332,45 @@ def _counts(part: Part) -> str:
     return f"{read:,} reads and {write:,} writes of {whole:,} MSRs exit"
 
 
-def _listed(line: Line) -> str:
+def _listed(lines: Sequence[Line]) -> list[str]:
     from policyc.reports.cells import safe
+    from policyc.reports.tables import table
     from policyc.semantics.wording import range_text
 
-    text = f"  {range_text(line.lo, line.hi):<24} {line.access:<20} {line.does:<24} {line.name}".rstrip()
-    return f"{text}  ({safe(line.where)})" if line.where else text
+    return table(
+        [(range_text(each.lo, each.hi), each.access, each.does, each.name, safe(each.where)) for each in lines]
+    )
 
 
 def _maps(part: Part) -> list[str]:
+    """The space in rows of characters; beside each row, what exits in it, as far as the terminal is wide."""
+    from shutil import get_terminal_size
+
     from policyc.reports.charts import chart, legend, signs
 
     with_ = signs(sys.stdout.encoding)
+    windows, rows = (((0, 0xFFFF),), _PORT_ROWS) if part.space == "io" else (part.windows, _MSR_ROWS)
     lines: list[str] = []
-    if part.space == "io":
-        lines += chart(0, 0xFFFF, part.read, part.write, with_, _CELLS, _PORT_ROWS)
-    for lo, hi in part.windows:
-        lines += [*chart(lo, hi, part.read, part.write, with_, _CELLS, _MSR_ROWS), ""]
-    return ["", *(f"  {each}".rstrip() for each in lines), f"  {legend(with_, part.space == 'msr')}", ""]
+    for lo, hi in windows:
+        drawn = chart(lo, hi, part.read, part.write, with_, _CELLS, rows)
+        step = (hi - lo + 1) // rows
+        for number, line in enumerate(drawn):
+            room = get_terminal_size().columns - len(line) - 5
+            lines.append(f"  {line}  {_beside(part, lo + number * step, lo + (number + 1) * step - 1, room)}".rstrip())
+        lines.append("")
+    return ["", *lines[:-1], f"  {legend(with_, part.space == 'msr')}", ""]
+
+
+def _beside(part: Part, lo: int, hi: int, room: int) -> str:
+    """The ranges that begin in lo..hi, with their names, as many as there is room for."""
+    from policyc.semantics.wording import range_text
+
+    said = ""
+    for each in part.rows:
+        if not lo <= each.lo <= hi or each.does == "passthrough":
+            continue
+        more = f"{', ' if said else ''}{range_text(each.lo, each.hi)} {each.name}".rstrip()
+        if len(said) + len(more) > room:
+            return f"{said} ..." if said else ""
+        said += more
+    return said

@@ -1,0 +1,96 @@
+"""``policyc check POLICY...``: everything `compile` checks; nothing is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policyc.cli import policies
+from policyc.cli.parser import Arguments, Parser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policyc.pipeline import Compilation
+    from policyc.vocabulary.diagnostic import Diagnostic
+
+SUMMARY = "check policies: everything that compile does, and nothing written"
+
+EPILOG = """\
+# one policy, or several
+policyc check vm.pol
+policyc check policies/*.pol
+# must it hold on AMD too?
+policyc check vm.pol --target vmx,svm
+# from an editor's buffer, one line a finding
+policyc check - --format concise < vm.pol
+# in a workflow on GitHub; warnings fail as well
+policyc check vm.pol --format github --fail-on warning
+"""
+
+_LEVELS = ("error", "warning", "info")
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("policies", metavar="POLICY", nargs="+", help="policies; - reads standard input")
+    policies.add_compile_options(parser)
+    parser.add_argument("--fail-on", choices=_LEVELS, default="error", help="exit with 1 from this severity on")
+    policies.add_format(parser, "concise", "github")
+
+
+def run(args: Arguments) -> int:
+    """Every policy is checked, whatever the ones before it did; the worst of their exit codes counts."""
+    from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
+
+    found: list[Diagnostic] = []
+    good: list[tuple[str, Compilation]] = []
+    unreadable: list[str] = []
+    for path in args.policies:
+        try:
+            compilation = policies.compiled(args, path)
+        except PolicyError as reason:
+            found += reason.diagnostics
+        except UnreadableError as reason:
+            unreadable.append(str(reason))
+        else:
+            found += compilation.diagnostics
+            good.append((path, compilation))
+    _print(args, found, good, unreadable)
+    if unreadable:
+        return 2
+    failing = _LEVELS[: _LEVELS.index(args.fail_on) + 1]
+    return int(any(each.severity in failing for each in found))
+
+
+def _print(
+    args: Arguments, found: Sequence[Diagnostic], good: Sequence[tuple[str, Compilation]], unreadable: Sequence[str]
+) -> None:
+    from policyc.cli.frame import complain
+
+    for each in unreadable:
+        complain(each)
+    if args.format == "json":
+        from policyc.reports import jsonform
+
+        clean = [{"file": path, "targets": list(each.targets)} for path, each in good]
+        fields = {"diagnostics": jsonform.diagnostics(found), "compiles": clean, "unreadable": list(unreadable)}
+        print(jsonform.document(fields), end="")
+    elif args.format in ("concise", "github"):
+        from policyc.reports import concise, github
+
+        line = concise.line if args.format == "concise" else github.line
+        for diagnostic in found:
+            print(line(diagnostic))
+    else:
+        from policyc.cli import console
+
+        console.tell(found, args)
+        for path, compilation in good:
+            print(_verdict(path, compilation))
+
+
+def _verdict(path: str, compilation: Compilation) -> str:
+    from policyc.reports.cells import safe
+
+    count = len(compilation.policy.rules)
+    rules = "1 rule" if count == 1 else f"{count} rules"
+    return f"{safe(path)}: compiles to {', '.join(compilation.targets)} ({rules}, {policies.proven(compilation)})"
