@@ -61,9 +61,9 @@ def run(args: Arguments) -> int:
     from policyc.analyses.explanation import explain
 
     names = policies.database(args)
+    access = _access(args, names)
     policy = policies.front(args, args.policy, names).policy
     _refuse_conflicts(policy, names)
-    access = _access(args, names)
     variant = policies.variant(policy, args.profile, args.vcpu)
     target = args.target or (policy.targets[0][0] if policy.targets else policies.TARGETS[0])
     found = explain(policy, variant, access, target)

@@ -152,7 +152,11 @@ def _policy(args: Arguments, names: Database) -> View:
         head.append(f"actions: {said}")
     parts = []
     for space, title, stretches in ((MSR, "MSRs", summary.msr), (IO, "I/O ports", summary.io)):
-        lines = tuple(_policy_line(policy, each, space, names) for each in stretches if _said(each))
+        lines = tuple(
+            _policy_line(policy, each, space, names)
+            for each in stretches
+            if not _default_stretch(each, decisions, space)
+        )
         read, write = (traps[MSR_READ], traps[MSR_WRITE]) if space == MSR else (ports, ports)
         windows = MSR_WINDOWS if space == MSR else ()
         parts.append(Part(title, space, windows, read, write, lines, f"everything else: {_default(decisions, space)}"))
@@ -182,9 +186,15 @@ def _default(decisions: DecisionMap, space: str) -> str:
     return text + outside
 
 
-def _said(stretch: Stretch) -> bool:
-    """Whether a rule has a part in it."""
-    return bool(stretch.rules[-1] >= 0)
+def _default_stretch(stretch: Stretch, decisions: DecisionMap, space: str) -> bool:
+    """Whether a range fares as the default says, whichever rules say the same."""
+    from policyc.analyses.summary import Step
+    from policyc.semantics.policy import PASSTHROUGH
+    from policyc.vocabulary.access import MSR
+
+    default = decisions.defaults.msr if space == MSR else decisions.defaults.io
+    actions = default.actions if default.traps else PASSTHROUGH
+    return bool((stretch.traps, stretch.steps) == (default.traps, (Step((), actions),)))
 
 
 def _policy_line(policy: Policy, stretch: Stretch, space: str, names: Database) -> Line:
