@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policyc.architecture.kvm import KVM_MSR_FILTER_MAX_RANGES, MAX_NMSRS
+from policyc.architecture.kvm import KVM_MSR_FILTER_MAX_RANGES, KVM_MSR_FILTER_READ, KVM_MSR_FILTER_WRITE, MAX_NMSRS
 from policyc.semantics.policy import (
     DEFAULT_RULE,
     LAYER_OVERRIDE,
@@ -13,15 +13,16 @@ from policyc.semantics.policy import (
     Run,
     Variant,
 )
-from policyc.targets.kvm import ACCESS, X2APIC, default_denies, denied, packed
+from policyc.targets.kvm import X2APIC, default_denies, denied, packed
 from policyc.targets.packing import Range
 from policyc.targets.traps import chain_traps
-from policyc.targets.windows import listed
+from policyc.targets.windows import IN_REMEDY, access_words, listed
 from policyc.vocabulary.access import IO_COLUMNS, MSR_COLUMNS, MSR_LAST, MSR_READ, MSR_WRITE
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.intervals import Interval, Intervals, contains, intersect, normal, size, subtract, union
 from policyc.vocabulary.span import Span
 
+_WORDS = {KVM_MSR_FILTER_READ: "read", KVM_MSR_FILTER_WRITE: "write", KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE: "rw"}
 COUNTED = 64
 """Ranges that are counted out for a message; beyond, it says "more than"."""
 
@@ -119,7 +120,8 @@ def _opened_ports(policy: Policy, maps: tuple[DecisionMap, ...]) -> list[Diagnos
                 "KVM has no I/O bitmap to clear",
                 notes=("every port access under KVM is a KVM_EXIT_IO, unless an in-kernel device claims the port",),
                 helps=(
-                    f"state the exit and let the VMM pass it on: intercept io {listed(part)} -> passthrough",
+                    f"state the exit and let the VMM pass it on: intercept io {listed(part, IN_REMEDY)}"
+                    f"{access_words(rule.columns)} -> passthrough",
                     "or leave kvm out of the targets: target vmx",
                 ),
             )
@@ -158,7 +160,8 @@ def _common(first: Intervals, *others: Intervals) -> Intervals:
 
 def _not_per_vcpu(rule: Rule, part: Intervals) -> Diagnostic:
     assert rule.vcpus is not None
-    vcpus = ", ".join(str(lo) if lo == hi else f"{lo}..{hi}" for lo, hi in rule.vcpus)
+    some = [str(lo) if lo == hi else f"{lo}..{hi}" for lo, hi in rule.vcpus]
+    vcpus = some[0] if len(some) == 1 else "{ " + ", ".join(some) + " }"
     return error(
         "T514",
         f"`{rule.verb} msr {rule.span.text} ... on vcpu {vcpus}` cannot hold on KVM: one filter serves all vCPUs",
@@ -205,7 +208,7 @@ def _range_limit(policy: Policy, decisions: DecisionMap, ranges: tuple[Range, ..
     full = packed(*denied(policy, decisions), COUNTED)
     count = str(len(full.ranges)) if full.stopped is None else f"more than {COUNTED}"
     rule = _decider(policy, decisions, stopped)
-    shown = ", ".join(f"{listed(((each.lo, each.hi),))} {ACCESS[each.flags].replace(', ', '/')}" for each in ranges)
+    shown = ", ".join(f"{listed(((each.lo, each.hi),))} {_WORDS[each.flags]}" for each in ranges)
     return error(
         "T504",
         f"the MSRs of this policy need {count} KVM filter ranges{_in_profile(decisions)}, and KVM takes "

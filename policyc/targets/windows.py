@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Rule
 from policyc.targets.traps import chain_traps
-from policyc.vocabulary.access import IO, MSR_COLUMNS, MSR_LAST, PORT_LAST
+from policyc.vocabulary.access import (
+    IN_MASK,
+    IO,
+    IO_MASK,
+    MSR_COLUMNS,
+    MSR_LAST,
+    MSR_MASK,
+    MSR_READ,
+    OUT_MASK,
+    PORT_LAST,
+    WIDTH_MASKS,
+    WIDTHS,
+)
 from policyc.vocabulary.diagnostic import INFO, Diagnostic, error
 from policyc.vocabulary.intervals import Interval, Intervals, contains, intersect, normal, size, subtract
 
 SHOWN = 4
 """Intervals that one message lists before it says how many more there are."""
+IN_REMEDY = 16
+"""The same for a statement to copy: one that is cut is no statement, so more are shown."""
 
 
 def listed(intervals: Intervals, shown: int = SHOWN) -> str:
@@ -18,6 +32,18 @@ def listed(intervals: Intervals, shown: int = SHOWN) -> str:
     if len(intervals) > shown:
         words.append(f"... {len(intervals) - shown} more")
     return words[0] if len(words) == 1 else "{ " + ", ".join(words) + " }"
+
+
+def access_words(columns: int) -> str:
+    """The access words for a mask of columns of one space, with a space before; empty where all are meant."""
+    if columns in (MSR_MASK, IO_MASK):
+        return ""
+    if columns & MSR_MASK:
+        return " read" if columns & 1 << MSR_READ else " write"
+    ways = [word for mask, word in ((IN_MASK, " in"), (OUT_MASK, " out")) if columns & mask]
+    direction = ways[0] if len(ways) == 1 else ""
+    widths = [str(width) for width, mask in WIDTH_MASKS.items() if columns & mask]
+    return direction + ("" if len(widths) == len(WIDTHS) else f" width {', '.join(widths)}")
 
 
 def without_bit(policy: Policy, maps: tuple[DecisionMap, ...], processor: str, windows: Intervals) -> list[Diagnostic]:
@@ -50,10 +76,13 @@ def without_bit(policy: Policy, maps: tuple[DecisionMap, ...], processor: str, w
 
 
 def _cannot_allow(rule: Rule, part: Intervals, processor: str, windows: Intervals) -> Diagnostic:
-    helps = [f"state the exit and let the handler pass it on: intercept msr {listed(part)} -> passthrough"]
+    word = access_words(rule.columns)
+    helps = [
+        f"state the exit and let the handler pass it on: intercept msr {listed(part, IN_REMEDY)}{word} -> passthrough"
+    ]
     kept = subtract(rule.ranges, part)
     if kept:
-        helps.append(f"keep what has bits: allow msr {listed(kept)}")
+        helps.append(f"keep what has bits: allow msr {listed(kept, IN_REMEDY)}{word}")
     return error(
         "T501",
         f"`allow msr {rule.span.text}` cannot hold on {processor}: {_verb(part)} always, whatever the bitmap says",
@@ -65,11 +94,14 @@ def _cannot_allow(rule: Rule, part: Intervals, processor: str, windows: Interval
 
 
 def _exits_anyway(rule: Rule, part: Intervals, processor: str, windows: Intervals) -> Diagnostic:
+    whole = part == rule.ranges
+    there = "" if whole else " there"
     return error(
         "T501",
-        f"`{rule.verb} msr {rule.span.text}` only chooses what the handler does: on {processor} {_verb(part)} always",
+        f"on {processor} {_verb(part)} always: `{rule.verb} msr {rule.span.text}` only chooses what the handler "
+        f"does{there}",
         rule.span,
-        "no bit is set for it" if part == rule.ranges else f"no bit for {size(part)} of {size(rule.ranges)} MSRs",
+        "no bit is set for it" if whole else f"no bit for {size(part)} of {size(rule.ranges)} MSRs",
         notes=(_bits_for(processor, windows),),
         helps=("to say what happens to every MSR without a bit: default msr outside -> ACTION",),
         severity=INFO,
