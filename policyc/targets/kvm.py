@@ -6,8 +6,6 @@ access that no in-kernel device claims exits to user space.
 
 from __future__ import annotations
 
-from typing import Any
-
 from policyc.architecture.kvm import (
     BITMAP_ALIGN,
     KVM_CAP_X86_USER_SPACE_MSR,
@@ -15,25 +13,15 @@ from policyc.architecture.kvm import (
     KVM_MSR_FILTER_DEFAULT_ALLOW,
     KVM_MSR_FILTER_DEFAULT_DENY,
     KVM_MSR_FILTER_MAX_RANGES,
-    KVM_MSR_FILTER_READ,
-    KVM_MSR_FILTER_WRITE,
     KVM_X86_SET_MSR_FILTER,
-    X2APIC_FIRST,
-    X2APIC_LAST,
 )
 from policyc.semantics.policy import DecisionMap, Policy
+from policyc.targets import kvm_limits
 from policyc.targets.base import Image, Setting, Target
-from policyc.targets.packing import Packing, Range, pack
-from policyc.targets.traps import bitmap, trapping
-from policyc.targets.windows import listed
-from policyc.vocabulary.access import MSR_LAST, MSR_READ, MSR_WRITE
+from policyc.targets.kvm_filter import default_denies, denied, packed, range_fields
+from policyc.vocabulary.access import MSR_LAST
 from policyc.vocabulary.diagnostic import Diagnostic
-from policyc.vocabulary.intervals import Intervals, contains, subtract, union
-
-X2APIC: Intervals = ((X2APIC_FIRST, X2APIC_LAST),)
-ACCESS = {KVM_MSR_FILTER_READ: "read", KVM_MSR_FILTER_WRITE: "write", 3: "read, write"}
-SHOWN = 16
-"""Intervals that a range of the JSON file lists in words; its bitmap holds them all."""
+from policyc.vocabulary.intervals import Intervals
 
 _ABOUT = (
     "MSR filter of KVM_X86_SET_MSR_FILTER: the first range that holds the MSR and serves the access decides; "
@@ -50,9 +38,7 @@ class Kvm:
     io_bitmap = False
 
     def problems(self, policy: Policy, maps: tuple[DecisionMap, ...]) -> tuple[Diagnostic, ...]:
-        from policyc.targets.kvm_limits import problems
-
-        return problems(policy, maps)
+        return kvm_limits.problems(policy, maps)
 
     def images(self, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
         import json
@@ -88,46 +74,6 @@ class Kvm:
                 "every port exits; the VMM carries out the policy's ports before its own devices see them",
             ),
         )
-
-
-def denied(policy: Policy, decisions: DecisionMap) -> tuple[Intervals, Intervals]:
-    """The MSRs whose read and whose write must exit, without the x2APIC ones, which KVM never filters."""
-    traps = trapping(policy, decisions)
-    read, write = traps[MSR_READ], traps[MSR_WRITE]
-    # Unfiltered either way, they may as well agree with the default: then no range is spent on them.
-    if default_denies(read):
-        return union(read, X2APIC), union(write, X2APIC)
-    return subtract(read, X2APIC), subtract(write, X2APIC)
-
-
-def default_denies(read: Intervals) -> bool:
-    """The filter's default: what holds for MSR 0xffffffff, because no range can reach it."""
-    return contains(read, MSR_LAST)
-
-
-def packed(read: Intervals, write: Intervals, limit: int) -> Packing:
-    """The ranges for these denied MSRs. KVM takes no default of deny without a range, so there is always one then."""
-    deny = default_denies(read)
-    packing = pack(read, write, deny, limit)
-    if deny and not packing.ranges:
-        return Packing((Range(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, 0, 0, ((0, 0),)),), None)
-    return packing
-
-
-def range_fields(each: Range, deny: bool) -> dict[str, Any]:
-    """One range as the JSON file has it."""
-    count = each.hi - each.lo + 1
-    allowed = subtract(((each.lo, each.hi),), each.denied)
-    exceptions = allowed if deny else each.denied
-    return {
-        "access": ACCESS[each.flags],
-        "msrs": listed(((each.lo, each.hi),)),
-        "allows" if deny else "denies": listed(exceptions, SHOWN) if exceptions else "nothing",
-        "flags": each.flags,
-        "base": each.lo,
-        "nmsrs": count,
-        "bitmap": bitmap(allowed, each.lo, -(-count // (8 * BITMAP_ALIGN)) * 8 * BITMAP_ALIGN).hex(),
-    }
 
 
 TARGET: Target = Kvm()

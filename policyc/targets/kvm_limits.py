@@ -13,7 +13,7 @@ from policyc.semantics.policy import (
     Run,
     Variant,
 )
-from policyc.targets.kvm import X2APIC, default_denies, denied, packed
+from policyc.targets.kvm_filter import X2APIC, default_denies, denied, packed
 from policyc.targets.packing import Range
 from policyc.targets.traps import chain_traps
 from policyc.targets.windows import IN_REMEDY, access_words, listed

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from policyc.architecture import kvm as uapi
 from policyc.semantics.policy import EXIT, Defaults, Variant
-from policyc.targets.kvm import range_fields
+from policyc.targets.kvm_filter import range_fields
 from policyc.targets.packing import Range
 from policyc.targets.registry import target
 from policyc.vocabulary.intervals import intersect, normal
