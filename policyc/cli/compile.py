@@ -73,6 +73,7 @@ def _fields(compilation: Compilation, place: str) -> dict[str, Any]:
         "targets": list(compilation.targets),
         "left_out": [each._asdict() for each in compilation.left_out],
         "files": [{"path": each.name, "size": len(each.data)} for each in compilation.files],
+        "excess": _excess(compilation),
         "proof": {
             "accesses": compilation.proof.accesses,
             "compared": [each._asdict() for each in compilation.proof.compared],
@@ -87,5 +88,57 @@ def _summary(compilation: Compilation, place: str, seconds: float) -> list[str]:
     size = sum(len(each.data) for each in compilation.files)
     lines = [f"{safe(place)}: {len(compilation.files)} files, {size:,} bytes, for {', '.join(compilation.targets)}"]
     lines += [f"  left out: {each.target}, {safe(each.reason)} ({each.code})" for each in compilation.left_out]
+    lines += _exits(compilation)
     lines.append(f"  {policies.proven(compilation)}, all of it in {seconds:.2f} s")
     return lines
+
+
+def _exits(compilation: Compilation) -> list[str]:
+    """What exits in the first variant, and what exits although the policy passes it on."""
+    from policyc.analyses.summary import summarise
+    from policyc.vocabulary.access import MSR_READ, MSR_WRITE
+
+    summary = summarise(compilation.policy, next(iter(compilation.maps.values())))
+    ports = len({(each.lo, each.hi) for each in summary.io if each.traps})
+    profile = summary.variant.profile
+    of = "the base policy" if profile is None else f"profile {profile}"
+    lines = [
+        f"  exits of {of}: {summary.trapped[MSR_READ]:,} MSRs read, {summary.trapped[MSR_WRITE]:,} written, "
+        f"{_trapped_ports(compilation):,} ports in {ports} ranges"
+    ]
+    excess = _excess(compilation)
+    if excess is not None and excess["accesses"]:
+        why = [
+            f"{excess[key]:,} {words}"
+            for key, words in (
+                ("direction", "share their bit with the other direction"),
+                ("width", "with another width"),
+                ("past_last_port", "run past port 0xffff"),
+            )
+            if excess[key]
+        ]
+        lines.append(f"  {excess['accesses']:,} port accesses exit though the policy passes them on: {', '.join(why)}")
+    return lines
+
+
+def _trapped_ports(compilation: Compilation) -> int:
+    from policyc.targets.traps import trapping, trapping_ports
+    from policyc.vocabulary.intervals import size
+
+    return size(trapping_ports(trapping(compilation.policy, next(iter(compilation.maps.values())))))
+
+
+def _excess(compilation: Compilation) -> dict[str, int] | None:
+    """Of the first variant; None where no target has an I/O bitmap."""
+    from policyc.analyses.summary import summarise
+    from policyc.targets.registry import target
+
+    if not any(target(name).io_bitmap for name in compilation.targets):
+        return None
+    excess = summarise(compilation.policy, next(iter(compilation.maps.values()))).excess
+    return {
+        "accesses": excess.total,
+        "direction": excess.direction,
+        "width": excess.width,
+        "past_last_port": excess.past_last_port,
+    }

@@ -186,6 +186,7 @@ def _system(reason: OSError) -> int:
 
 
 def _bug(reason: Exception) -> int:
+    """Also for a ProofError: whatever differs there, the policy's author cannot mend it."""
     if os.environ.get("POLICYC_DEBUG", "") not in ("", "0"):
         import traceback
 
