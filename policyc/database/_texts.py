@@ -951,7 +951,7 @@ PORTS = (
     ("VMware back door.", "open-vm-tools lib/include/backdoor_def.h; QEMU hw/i386/vmport.c"),
     ("VMware back door for block transfers, by string I/O.", "open-vm-tools lib/include/backdoor_def.h"),
     ("Writing the letters of \"Shutdown\" powers Bochs and old QEMU off.", "Bochs iodev/unmapped.cc"),
-    ("Command and data of Bochs' debugger device.", "Bochs iodev/iodebug.cc"),
+    ("Bochs' debugger device, 16 bits: 0x8a00 opens it, 0x8ae0 stops in the debugger.", "Bochs iodev/iodebug.cc"),
     ("PCI hotplug of piix4.", "QEMU include/hw/acpi/pcihp.h, docs/specs/acpi_pci_hotplug.rst"),
     ("CPU hotplug of piix4.", "QEMU include/hw/acpi/pc-hotplug.h, docs/specs/acpi_cpu_hotplug.rst"),
     ("Status of general-purpose events.", "QEMU hw/acpi/piix4.c"),
