@@ -15,6 +15,10 @@ TARGETS = ("vmx", "svm", "kvm")
 """As policyc.targets.registry.NAMES, which a test holds equal; here so that `help` need not import targets."""
 
 
+_LARGEST_DATABASE = 4 << 20
+"""Bytes of one database file, which may have policyc.database.nodes.LARGEST characters."""
+
+
 def add_database(parser: Parser) -> None:
     parser.add_argument(
         "--database", metavar="FILE", action="append", help="MSR and port names of your own, in YAML; may be repeated"
@@ -113,12 +117,10 @@ def condition_text(condition: Condition) -> str:
 
 
 def _text(path: str) -> str:
+    from policyc.syntax.files import read_file
     from policyc.vocabulary.diagnostic import UnreadableError
 
     try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
+        return read_file(path, _LARGEST_DATABASE).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableError(f"{path}: not UTF-8 text") from None
-    except OSError as reason:
-        raise UnreadableError(f"{path}: {reason.strerror}") from None
+        raise UnreadableError(f"cannot read {path}: it is not UTF-8 text") from None

@@ -35,7 +35,10 @@ class Search:
         self._letters: dict[str, int] = {}
 
     def find(self, query: str, last: int) -> list[Hit]:
-        """All entries that match, best first, then by address. last: the highest address there is."""
+        """All entries that match, best first, then by address; of those that hold a number, the narrowest first.
+
+        last: the highest address there is.
+        """
         text = " ".join(query.replace("-", "_").split()).upper()
         if not text or len(text) > LONGEST:
             return []
@@ -46,7 +49,7 @@ class Search:
                 hit = self._named(entry, names, text)
                 if hit is not None:
                     hits.append(hit)
-        return sorted(hits, key=lambda hit: (hit.rank, hit.entry.lo, hit.entry.hi - hit.entry.lo, hit.entry.name))
+        return sorted(hits, key=_order)
 
     def _numbered(self, text: str, last: int) -> list[Hit]:
         readings = []
@@ -121,6 +124,11 @@ class Search:
                         if number < entry.members:
                             spelt[alias.replace("{}", str(number))] = entry.lo + number * entry.stride
         return spelt
+
+
+def _order(hit: Hit) -> tuple[int, int, int, str]:
+    width = hit.entry.hi - hit.entry.lo if hit.rank in (NUMBER, HEX_MEANT) else 0
+    return hit.rank, width, hit.entry.lo, hit.entry.name
 
 
 def _letters(text: str) -> int:
