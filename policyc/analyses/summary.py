@@ -27,6 +27,7 @@ from policyc.vocabulary.access import (
     MSR_WRITE,
     OUT_MASK,
     PORT_LAST,
+    WIDTHS,
 )
 from policyc.vocabulary.intervals import Intervals, intersect, normal, size, subtract, union
 
@@ -149,7 +150,8 @@ def _step(policy: Policy, number: int, default: Default) -> Step:
 
 def _starts(ports: Intervals, width: int) -> Intervals:
     """Ports at which an access of this width starts that touches one of the ports."""
-    return normal((max(lo - width + 1, 0), hi) for lo, hi in ports)
+    wider = [(max(lo - width + 1, 0), hi) for lo, hi in ports]
+    return tuple(wider) if len(wider) < 2 or width == 1 else normal(wider)
 
 
 def _excess(policy: Policy, decisions: DecisionMap, traps: tuple[Intervals, ...]) -> Excess:
@@ -183,11 +185,10 @@ def _by_rule(policy: Policy, decisions: DecisionMap, shared: dict[int, Intervals
     counters = {column: _Counter(some) for column, some in shared.items() if some}
     out = []
     for number in sorted(ports):
-        trapped = normal(ports[number])
+        trapped = normal(ports[number]) if len(ports[number]) > 1 else tuple(ports[number])
+        starts = {width: _starts(trapped, width) for width in WIDTHS}
         count = sum(
-            counter.within(lo, hi)
-            for column, counter in counters.items()
-            for lo, hi in _starts(trapped, COLUMN_WIDTHS[column])
+            counter.within(lo, hi) for column, counter in counters.items() for lo, hi in starts[COLUMN_WIDTHS[column]]
         )
         if count:
             out.append((number, count))

@@ -12,7 +12,7 @@ from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets.packing import Packing, Range, pack
 from policyc.targets.traps import bitmap, trapping
 from policyc.targets.windows import listed
-from policyc.vocabulary.access import MSR_LAST, MSR_READ, MSR_WRITE
+from policyc.vocabulary.access import MSR_COLUMNS, MSR_LAST
 from policyc.vocabulary.intervals import Intervals, contains, subtract, union
 
 X2APIC: Intervals = ((X2APIC_FIRST, X2APIC_LAST),)
@@ -24,8 +24,7 @@ _ACCESS = {KVM_MSR_FILTER_READ: "read", KVM_MSR_FILTER_WRITE: "write", _BOTH: "r
 
 def denied(policy: Policy, decisions: DecisionMap) -> tuple[Intervals, Intervals]:
     """The MSRs whose read and whose write must exit, without the x2APIC ones, which KVM never filters."""
-    traps = trapping(policy, decisions)
-    read, write = traps[MSR_READ], traps[MSR_WRITE]
+    read, write = trapping(policy, decisions, MSR_COLUMNS)
     # Unfiltered either way, they may as well agree with the default: then no range is spent on them.
     if default_denies(read):
         return union(read, X2APIC), union(write, X2APIC)

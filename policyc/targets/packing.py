@@ -85,7 +85,9 @@ def pack(read: Intervals, write: Intervals, deny: bool, limit: int, widest: int 
     states = [_State((-1, -1, -1), 0, None)]
     stopped = None
     for lo, hi, directions in _pieces(only_read, only_write, both, widest):
-        states, failed = _serve(states, lo, hi, _REMEDIES[directions], limit, widest)
+        if all(_reach(state.ends, directions) >= hi for state in states):
+            continue
+        states, failed = _serve(states, lo, hi, directions, limit, widest)
         if not states:
             state, stopped = max(failed, key=lambda each: each[1])
             states = [state]
@@ -108,7 +110,7 @@ def _pieces(
 
 
 def _serve(
-    states: list[_State], lo: int, hi: int, remedies: tuple[tuple[int, ...], ...], limit: int, widest: int
+    states: list[_State], lo: int, hi: int, directions: int, limit: int, widest: int
 ) -> tuple[list[_State], list[tuple[_State, int]]]:
     """Every best way to serve MSRs lo..hi from each of the states, and where each failing one stopped."""
     done: list[_State] = []
@@ -117,12 +119,12 @@ def _serve(
     while pending:
         state, at = pending.pop()
         ends = state.ends
-        reach = max(min(ends[kind] for kind in remedy) for remedy in remedies)
+        reach = _reach(ends, directions)
         if reach >= hi:
             done.append(state)
             continue
         at = max(at, reach + 1)
-        for remedy in reversed(remedies):
+        for remedy in reversed(_REMEDIES[directions]):
             after = state
             for kind in remedy:
                 if ends[kind] < at:
@@ -134,6 +136,16 @@ def _serve(
             else:
                 pending.append((after, at))
     return (_best(done, hi) if len(done) > 1 else done), failed
+
+
+def _reach(ends: tuple[int, int, int], directions: int) -> int:
+    """The MSR up to which exceptions of these directions are served: by the better of the two remedies."""
+    read, write, each = ends
+    if directions == KVM_MSR_FILTER_READ:
+        return max(read, min(each, write))
+    if directions == KVM_MSR_FILTER_WRITE:
+        return max(write, min(each, read))
+    return max(each, min(read, write))
 
 
 def _best(states: list[_State], at: int) -> list[_State]:

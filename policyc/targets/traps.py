@@ -6,29 +6,29 @@ from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Rule, Ru
 from policyc.vocabulary.access import COLUMNS, IO_COLUMNS, MSR_WRITE
 from policyc.vocabulary.intervals import Intervals, union
 
-Chain = tuple[int, ...]
 
-
-def chain_traps(rules: tuple[Rule, ...], chain: Chain, default: bool) -> bool:
+def chain_traps(rules: tuple[Rule, ...], chain: tuple[int, ...], default: bool) -> bool:
     """Whether an access must exit: whether any rule that may decide it traps (only the handler sees conditions)."""
     return any(default if number == DEFAULT_RULE else rules[number].traps for number in chain)
 
 
-def trapping(policy: Policy, decisions: DecisionMap) -> tuple[Intervals, ...]:
-    """The addresses that must exit, column by column. O(n) in the runs; columns that share their runs share the work."""
+def trapping(policy: Policy, decisions: DecisionMap, columns: tuple[int, ...] = COLUMNS) -> tuple[Intervals, ...]:
+    """The addresses that must exit, for each of the columns. O(n) in the runs; columns with common runs share the work."""
+    rules = [rule.traps for rule in policy.rules]
     seen: dict[tuple[int, bool], Intervals] = {}
     out = []
-    for column in COLUMNS:
+    for column in columns:
         default = decisions.defaults.msr.traps if column <= MSR_WRITE else decisions.defaults.io.traps
         key = (id(decisions.columns[column]), default)
         if key not in seen:
-            seen[key] = _trapping_runs(policy.rules, decisions.columns[column], default)
+            # DEFAULT_RULE is -1, so the default stands last.
+            seen[key] = _trapping_runs([*rules, default], decisions.columns[column])
         out.append(seen[key])
     return tuple(out)
 
 
 def trapping_ports(traps: tuple[Intervals, ...]) -> Intervals:
-    """Ports whose bit is set: hardware has one bit for both directions and all widths. traps: of ``trapping``."""
+    """Ports whose bit is set: hardware has one bit for both directions and all widths. traps: by column, of ``trapping``."""
     return union(*{traps[column] for column in IO_COLUMNS})
 
 
@@ -54,14 +54,11 @@ def _fill(data: bytearray, lo: int, hi: int) -> None:
     data[last] |= tail
 
 
-def _trapping_runs(rules: tuple[Rule, ...], runs: tuple[Run, ...], default: bool) -> Intervals:
-    known: dict[Chain, bool] = {}
+def _trapping_runs(flags: list[bool], runs: tuple[Run, ...]) -> Intervals:
+    """flags: whether a rule traps, by its number; the default's last."""
     out: list[tuple[int, int]] = []
     for lo, hi, chain in runs:
-        traps = known.get(chain)
-        if traps is None:
-            traps = known[chain] = chain_traps(rules, chain, default)
-        if traps:
+        if flags[chain[0]] or (len(chain) > 1 and any(flags[number] for number in chain)):
             # Runs are sorted and without gap, so only a direct neighbour can join.
             if out and out[-1][1] == lo - 1:
                 out[-1] = (out[-1][0], hi)
