@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 from policyc.analyses.summary import Step, Stretch, summarise
 from policyc.proof.evaluate import evaluate
+from policyc.semantics.decide import decide
 from policyc.semantics.policy import DEFAULT_RULE, EXIT, LAYER_OVERRIDE, PASSTHROUGH, Action, Defaults, Variant
 from policyc.vocabulary.access import COLUMN_WIDTHS, IO_MASK, MSR_LAST, MSR_MASK, PORT_LAST, Access
 from tests.proof.build import PASS, TRAP, all_maps, decision_map, policy, rule, traps, value
@@ -142,15 +143,16 @@ def test_stretches_cover_each_column_once_and_say_what_traps(subject) -> None:
         assert at == (MSR_LAST if column < 2 else PORT_LAST) + 1
 
 
-def test_twenty_thousand_one_way_rules_are_summarised_in_a_second() -> None:
-    subject = policy(*(rule("io", (port, port), columns=0b11100000) for port in range(0, 60000, 3)))
-    (decisions,) = all_maps_fast(subject)
-    start = time.perf_counter()
-    assert len(summarise(subject, decisions).excess.by_rule) == 20000
-    assert time.perf_counter() - start < 2
+def seconds(count: int) -> float:
+    subject = policy(*(rule("io", (port, port), columns=0b11100000) for port in range(0, 3 * count, 3)))
+    decisions = decide(subject, Variant())
+    best = 1e9
+    for _ in range(3):
+        start = time.process_time()
+        assert len(summarise(subject, decisions).excess.by_rule) == count
+        best = min(best, time.process_time() - start)
+    return best
 
 
-def all_maps_fast(subject):
-    from policyc.semantics.decide import decide
-
-    return (decide(subject, Variant()),)
+def test_ten_times_the_one_way_rules_take_about_ten_times_as_long() -> None:
+    assert seconds(20000) / seconds(2000) < 30

@@ -149,9 +149,9 @@ def test_a_filter_takes_under_ten_milliseconds() -> None:
     subject = policy(*subject.rules, X2APIC, defaults=CLOSED)
     best = 1.0
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         target("kvm").images(subject, decisions)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert best < 0.01
 
 
