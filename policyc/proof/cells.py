@@ -70,6 +70,8 @@ def cut(ranked: list[tuple[Rank, Rule]], kinds: Kinds, edges: tuple[int, ...], l
                 del firm[kind_of[number]]
         for number in begins.get(point, ()):
             insort(asked if number in lasting else firm.setdefault(kind_of[number], []), number)
-        rules = sorted([*asked, *(row[0] for row in firm.values())])
+        rules = [row[0] for row in firm.values()]
+        if asked or len(rules) > 1:
+            rules = sorted(rules + asked)
         cells.append(Cell(point, end - 1, edge, tuple(rules), tuple([kind_of[number] for number in rules])))
     return cells

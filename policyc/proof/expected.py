@@ -47,9 +47,10 @@ Verdict = dict[tuple[str, int], bool]
 
 
 class Answer(NamedTuple):
-    """The evaluator on one cell. chains: by column, links as positions in the cell's rules or DEFAULT_RULE. exits: by
+    """The evaluator on one cell. number: no other answer's. chains: by column, links as positions in the cell's rules or DEFAULT_RULE. exits: by
     target, by column: whether an access of the column exits (for ports: of width 1)."""
 
+    number: int
     chains: dict[int, tuple[int, ...]]
     exits: dict[str, dict[int, bool]]
 
@@ -62,7 +63,7 @@ class Evaluator:
         self.kinds = Kinds(policy.rules)
         self._sheets: dict[object, Sheet] = {}
         self._answers: dict[object, Answer] = {}
-        self._wide: dict[object, Verdict] = {}
+        self._wide: dict[tuple[int, tuple[int, ...]], Verdict] = {}
 
     def sheet(self, reading: Reading, space: str) -> Sheet:
         """Everything expected of a space; the same object for readings that agree on it."""
@@ -92,14 +93,14 @@ class Evaluator:
             for target in self.targets
             if space == MSR or target in PORT_IMAGE
         }
-        return Answer(chains, exits)
+        return Answer(len(self._answers), chains, exits)
 
-    def wide(self, sheet: Sheet, cells: tuple[int, ...], key: object, port: int, width: int) -> Verdict:
-        """Whether the accesses at a port exit. cells: positions of those it touches; key: their answers, and width."""
-        found = self._wide.get(key)
+    def wide(self, sheet: Sheet, touched: tuple[int, ...], port: int, width: int) -> Verdict:
+        """Whether the accesses at a port exit. touched: numbers of the answers of the ports it touches."""
+        found = self._wide.get((width, touched))
         if found is None:
-            reading = sheet.near(cells)
-            found = self._wide[key] = {
+            reading = sheet.near(sheet.positions(port, port + len(touched) - 1))
+            found = self._wide[width, touched] = {
                 (target, column): _exits(reading, column, port, target)
                 for target in self.targets
                 if target in PORT_IMAGE
@@ -126,8 +127,10 @@ class Sheet:
         self.cells = cut(list(reading.rules), evaluator.kinds, edges, self.last)
         self._lows = [cell.lo for cell in self.cells]
         self.answers = [evaluator.answer(self, position) for position in range(len(self.cells))]
-        self._distinct = list({id(answer): answer for answer in self.answers}.values())
-        self._cache: dict[object, object] = {}
+        self._distinct = list({answer.number: answer for answer in self.answers}.values())
+        self._chains: dict[tuple[tuple[int, ...], ...], Chains] = {}
+        self._images: dict[tuple[str, str], int] = {}
+        self._wide: dict[int, dict[tuple[str, int], int]] = {}
 
     def decider(self, column: int, address: int) -> int | None:
         """The rule asked first at an address; None for the default."""
@@ -143,9 +146,9 @@ class Sheet:
     def runs(self, column: int) -> Chains:
         """The chains of a column. Columns that no answer tells apart give the same object."""
         key = tuple([answer.chains[column] for answer in self._distinct])
-        if key not in self._cache:
-            self._cache[key] = self._runs(column)
-        return self._cache[key]  # type: ignore[return-value]
+        if key not in self._chains:
+            self._chains[key] = self._runs(column)
+        return self._chains[key]
 
     def _runs(self, column: int) -> Chains:
         out: list[tuple[int, int, tuple[int, ...]]] = []
@@ -168,7 +171,7 @@ class Sheet:
     def image(self, target: str, name: str) -> int:
         """The bits of an image that hardware consults, as one number; the others are 0."""
         key = (target, name)
-        if key not in self._cache:
+        if key not in self._images:
             text = bytearray(b"0") * (SIZES[name] * 8)
             for strip in strips(name):
                 if strip.first > self.last:
@@ -176,15 +179,20 @@ class Sheet:
                 else:
                     bits = self._row(target, strip.column, strip.first, strip.last)
                 text[strip.slice()] = bits
-            self._cache[key] = number(text)
-        return self._cache[key]  # type: ignore[return-value]
+            self._images[key] = number(text)
+        return self._images[key]
 
     def _row(self, target: str, column: int, first: int, last: int) -> bytes:
-        begin, end = self._position(first), self._position(last) + 1
+        held = self.positions(first, last)
+        cells, answers = self.cells[held.start : held.stop], self.answers[held.start : held.stop]
         return row(
             (max(cell.lo, first), min(cell.hi, last), answer.exits[target][column])
-            for cell, answer in zip(self.cells[begin:end], self.answers[begin:end], strict=True)
+            for cell, answer in zip(cells, answers, strict=True)
         )
+
+    def positions(self, lo: int, hi: int) -> range:
+        """Positions of the cells that addresses lo..hi lie in."""
+        return range(self._position(lo), self._position(hi) + 1)
 
     def _position(self, address: int) -> int:
         return bisect_right(self._lows, address) - 1
@@ -197,10 +205,9 @@ class Sheet:
     def starts(self, target: str, column: int) -> int:
         """The start ports whose accesses exit in a port column, as one number."""
         width = COLUMN_WIDTHS[column]
-        key = ("starts", width)
-        if key not in self._cache:
-            self._cache[key] = self._starts(width)
-        return self._cache[key][target, column]  # type: ignore[index,no-any-return]
+        if width not in self._wide:
+            self._wide[width] = self._starts(width)
+        return self._wide[width][target, column]
 
     def _starts(self, width: int) -> dict[tuple[str, int], int]:
         """The row of every target and column of a width; equal rows are written once."""
@@ -221,20 +228,17 @@ class Sheet:
     def _spread(self, width: int) -> tuple[list[tuple[int, Verdict]], list[tuple[int, Verdict]]]:
         """The verdicts of accesses inside one cell, cell by cell (of a narrow cell any), and those of all others."""
         owner: list[int] = []
-        for position, cell in enumerate(self.cells):
-            owner += [position] * (cell.hi - cell.lo + 1)
-        ids = [id(answer) for answer in self.answers]
+        for cell, answer in zip(self.cells, self.answers, strict=True):
+            owner += [answer.number] * (cell.hi - cell.lo + 1)
         spread: list[tuple[int, Verdict]] = []
         patches: list[tuple[int, Verdict]] = []
         ask = self._evaluator.wide
-        for position, cell in enumerate(self.cells):
-            count = cell.hi - cell.lo + 1
+        for cell in self.cells:
+            lo, hi = cell.lo, cell.hi
             inside: Verdict = {}
-            if count >= width:
-                inside = ask(self, (position,), (width, *(ids[position],) * width), cell.lo, width)
-            for port in range(max(cell.lo, cell.hi - width + 2), cell.hi + 1):
-                touched = tuple(owner[port : port + width])
-                key = (width, *[ids[each] for each in touched])
-                patches.append((port, ask(self, touched, key, port, width)))
-            spread.append((count, inside or patches[-1][1]))
+            if hi - lo + 1 >= width:
+                inside = ask(self, tuple(owner[lo : lo + width]), lo, width)
+            for port in range(max(lo, hi - width + 2), hi + 1):
+                patches.append((port, ask(self, tuple(owner[port : port + width]), port, width)))
+            spread.append((hi - lo + 1, inside or patches[-1][1]))
         return spread, patches

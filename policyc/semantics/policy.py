@@ -6,6 +6,7 @@ How a policy decides one access (the whole rule, in the order of docs/precedence
    byte: each touched port is looked up with the column (direction and width) of the whole access.
 2. The highest layer wins: default < imported modules < main file < selected profile (child over parent) < override.
 3. Inside a layer an ``allow`` is an exception to the layer's ``intercept`` and ``deny`` rules.
+   Of rules that decide alike, one with conditions is named before one without, then the first written.
 4. A rule whose conditions do not hold is as if it were not there: the next lower one decides.
 5. Of the bytes of one access the strictest action wins (STRICTNESS), so widening an access never weakens a verdict;
    of equals the lowest port. A const, mask or shadow whose rule does not decide every byte gives no value: the access
