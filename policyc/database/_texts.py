@@ -560,7 +560,7 @@ MSRS = (
     ("Base of SMM's own memory.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("Size and enables of SMM's own memory.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("Locks SVM off; holds back INIT and A20 masking.", "APM vol. 2 appendix A; Linux msr-index.h"),
-    ("State of the IGNNE signal.", "APM vol. 2 appendix A; Linux msr-index.h"),
+    ("State of the legacy signal that ignores numeric errors.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("Write-only: enters and leaves SMM by hand.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("Physical page in which VMRUN saves the host.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("Key that lifts the lock of SVM.", "APM vol. 2 appendix A; Linux msr-index.h"),
