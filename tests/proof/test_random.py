@@ -33,10 +33,30 @@ def accepted(subject: Policy) -> None:
     prove(subject, maps, all_images(subject, maps, ["vmx", "svm"]))
 
 
+BASES = {"msr": (0, 0x1FFA, 0xC0001FFA, 0xFFFFFFF4), "io": (0, 0x7FFA, 0xFFF4)}
+"""Where the twelve addresses of a random policy lie: at either end of the space, or across an edge of a window."""
+
+
 @settings(deadline=None, max_examples=25)
-@given(st.lists(drafts(), max_size=8))
-def test_what_decide_says_of_random_rules_is_proven(some) -> None:
-    accepted(make(*some, profiles=PROFILES))
+@given(st.lists(drafts(), max_size=8), st.sampled_from(BASES["msr"]), st.sampled_from(BASES["io"]))
+def test_what_decide_says_of_random_rules_is_proven(some, msr, io) -> None:
+    base = {"msr": msr, "io": io}
+    moved = [
+        each._replace(ranges=tuple((lo + base[each.space], hi + base[each.space]) for lo, hi in each.ranges))
+        for each in some
+    ]
+    accepted(make(*moved, profiles=PROFILES))
+
+
+def test_rules_at_both_ends_of_each_space_are_proven() -> None:
+    ends = [
+        rule("msr", (0, 0)),
+        rule("msr", (0xFFFFFFFF, 0xFFFFFFFF)),
+        rule("io", (0, 0)),
+        rule("io", (0xFFFF, 0xFFFF)),
+    ]
+    accepted(policy(*ends))
+    accepted(policy(rule("msr", (0, 0xFFFFFFFF)), rule("io", (0, 0xFFFF))))
 
 
 @settings(deadline=None, max_examples=60)
