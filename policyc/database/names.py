@@ -257,8 +257,11 @@ class Database:
         return self._msr.tags(index)
 
     def msrs_tagged(self, *tags: str) -> Iterator[tuple[str, int, int, int, str, str, frozenset[str]]]:
-        """Entries with one of the tags: name, index of member 0, members, stride, access, vendor, all tags."""
-        for row in self._msr.rows:
+        """Entries with one of the tags: name, index of member 0, members, stride, access, vendor, all tags.
+
+        In the order of their indexes, users' own entries among the built-in ones.
+        """
+        for row in sorted(self._msr.rows, key=lambda row: row[LO]) if self._msr.added else self._msr.rows:
             has = frozenset(row[TAGS].split())
             if not has.isdisjoint(tags):
                 yield row[NAME], row[LO], row[COUNT], row[STRIDE], row[ACCESS], row[VENDOR], has

@@ -53,6 +53,9 @@ def test_own_entries_are_found_like_the_built_in_ones() -> None:
     assert database.msr("SCRATCH2") == ((0xC000_1F02, 0xC000_1F02),)
     assert database.msr_name(0xC000_1F02) == "SITE_SCRATCH[2]"
     assert "switch" in database.msr_tags(0xC000_1F03)
+    tagged = [index for _, index, *_ in database.msrs_tagged("switch")]
+    assert 0xC000_1F00 in tagged
+    assert tagged == sorted(tagged)
     assert database.port("SITE_DOOR") == ((0x5658, 0x5659),)
     assert "device:door" in database.port_tags(0x5659)
     assert database.names == load().names + 7
