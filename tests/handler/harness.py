@@ -94,7 +94,7 @@ class Harness:
         """Where the handler does something else than the model, in words; at most one for each request."""
         model = Model(self.policy, variant, self.counters)
         found = []
-        for (request, lo, hi), stretches in zip(requests, self.ask(variant, requests), strict=True):
+        for (request, *_), stretches in zip(requests, self.ask(variant, requests), strict=True):
             edges = model.edges(request)
             for a, b, what in stretches:
                 inner = edges[bisect.bisect_right(edges, a) : bisect.bisect_right(edges, b)]
