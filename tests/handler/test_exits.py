@@ -292,7 +292,7 @@ def test_kvm_data_is_little_endian_one_element_after_another(machine) -> None:
 
 
 def test_kvm_goes_on_at_the_element_that_was_pending(machine) -> None:
-    io, page = kvm_io(b"\0" * 3, size=1, count=3, direction=0)
+    io, _page = kvm_io(b"\0" * 3, size=1, count=3, direction=0)
     machine.answers["exit"] = lambda access: PENDING if len(machine.events) == 2 else DONE
     assert machine.kvm_io(io) == PENDING
     assert io.done == 1
