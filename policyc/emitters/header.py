@@ -93,7 +93,7 @@ def describe(policy: Policy, laid: Layout, targets: tuple[str, ...]) -> Head:
     return Head(
         ctext.shortened(ctext.comment(policy.name), 40), prefix, upper, f"{upper}_EXIT_HANDLER_H",
         _obligations(targets), _example(prefix, targets), _words(laid), laid.words, counters, profiles,
-        tuple(ctext.string(module.name) for module in policy.modules) or ('""',), max(1, len(policy.modules)),
+        tuple(ctext.string(module.path) for module in policy.modules) or ('""',), max(1, len(policy.modules)),
         tuple(Handler(name, "msr" if space == MSR else "port") for name, space in handlers(laid, prefix).items()),
         _hooks(laid, targets), targets,
     )  # fmt: skip

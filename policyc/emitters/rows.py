@@ -100,7 +100,7 @@ class Places:
 
     def __init__(self, policy: Policy) -> None:
         self.files = {id(module.source): number for number, module in enumerate(policy.modules)}
-        self.names = [module.name for module in policy.modules]
+        self.names = [module.path for module in policy.modules]
 
     def file(self, span: Span | None) -> int:
         return 0 if span is None else self.files.get(id(span.source), 0)
