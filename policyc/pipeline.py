@@ -12,7 +12,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from policyc.bundle.layout import FileEntry
+from policyc.bundle.layout import FileEntry, Images
+from policyc.database.names import Database, load
 from policyc.imports import FileLoader
 from policyc.proof.mismatch import Proof
 from policyc.semantics.addresses import Names
@@ -27,8 +28,6 @@ from policyc.targets.base import Image
 from policyc.targets.registry import NAMES, target
 from policyc.targets.selection import LeftOut, select
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
-
-Images = Mapping[Variant, Mapping[str, tuple[Image, ...]]]
 
 
 class Front(NamedTuple):
@@ -86,31 +85,33 @@ def compile_policy(
     """
     from policyc.bundle.layout import lay_out
     from policyc.bundle.manifest import Contents, manifest
+    from policyc.emitters.handler import emit
     from policyc.proof.prove import prove
+    from policyc.semantics.check import check
+    from policyc.semantics.outcomes import failures, run_tests
 
-    database, names = _database(database_files)
+    database, own = _database(database_files)
     read = front(path, database=database)
     policy = read.policy
     maps = {variant: decide(policy, variant) for variant in variants(policy)}
     chosen = select(policy, tuple(maps.values()), targets)
-    diagnostics = tuple(sorted((*read.diagnostics, *chosen.diagnostics), key=Diagnostic.sort_key))
+    found = [*read.diagnostics, *chosen.diagnostics, *check(policy, maps, database)]
+    found += failures(run_tests(policy, maps, database))
+    diagnostics = tuple(sorted(found, key=Diagnostic.sort_key))
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)
     kept = _restricted(maps, policy, profile)
     images = _images(policy, kept, chosen.targets)
     proof = prove(policy, kept, images)
     layout = lay_out(policy, images, profile)
-    settings = {name: target(name).settings() for name in chosen.targets}
-    sources = (*read.sources, *names)
-    contents = Contents(policy, profile, kept, settings, chosen.left_out, layout, layout.files, sources, proof)
-    files = (*layout.files, manifest(contents))
-    return Compilation(policy, kept, chosen.targets, chosen.left_out, images, files, diagnostics, proof)
+    files = (*layout.files, *emit(policy, kept, chosen.targets))
+    sources = (*read.sources, *own)
+    told = manifest(Contents(policy, profile, kept, chosen, layout, files, sources, proof, database))
+    return Compilation(policy, kept, chosen.targets, chosen.left_out, images, (*files, told), diagnostics, proof)
 
 
-def _database(files: Sequence[str]) -> tuple[Names, tuple[FileEntry, ...]]:
+def _database(files: Sequence[str]) -> tuple[Database, tuple[FileEntry, ...]]:
     """The database with users' own files of names, and what a bundle records of these."""
-    from policyc.database.names import load
-
     texts, entries = [], []
     for path in files:
         data = read_file(path)

@@ -28,7 +28,7 @@ def listing(handle: int) -> dict[str, os.stat_result]:
 def _list(handle: int, prefix: str, found: dict[str, os.stat_result], depth: int) -> None:
     names = sorted(os.listdir(handle))
     if prefix and not names:
-        raise OddFolder(f"{prefix} is an empty folder")
+        raise OddFolder(f"{prefix[:-1]} is an empty folder")
     for name in names:
         path = prefix + name
         state = os.stat(name, dir_fd=handle, follow_symlinks=False)

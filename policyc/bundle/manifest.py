@@ -6,40 +6,47 @@ item a line so that two manifests can be compared with ``diff``; no time, no abs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from policyc import __version__
+from policyc.analyses.obligations import Obligation, Registers, obligations
+from policyc.analyses.summary import Excess, summarise
 from policyc.bundle.layout import FileEntry, Layout
 from policyc.bundle.read import FORMAT_VERSION, MANIFEST
 from policyc.proof.mismatch import Proof
 from policyc.semantics.policy import Actions, DecisionMap, Policy, Rule, Run, Variant
 from policyc.semantics.wording import action_text
-from policyc.targets.base import Image, Setting
-from policyc.targets.selection import LeftOut
+from policyc.targets.base import Image
+from policyc.targets.registry import target
+from policyc.targets.selection import Selection
 from policyc.vocabulary.access import COLUMN_NAMES
+
+T = TypeVar("T")
 
 
 class Contents(NamedTuple):
-    """Everything a manifest tells. files: all but the manifest. profile: what ``--profile`` named. settings: by target."""
+    """Everything a manifest tells. profile: what ``--profile`` named. maps: of the variants in the bundle. files: all
+    but the manifest. registers: the database, asked which MSRs a guest leaves behind."""
 
     policy: Policy
     profile: str | None
     maps: Mapping[Variant, DecisionMap]
-    settings: Mapping[str, tuple[Setting, ...]]
-    left_out: tuple[LeftOut, ...]
+    selection: Selection
     layout: Layout
     files: tuple[Image, ...]
     sources: tuple[FileEntry, ...]
     proof: Proof
+    registers: Registers
 
 
 def manifest(contents: Contents) -> Image:
     """The manifest file."""
     policy = contents.policy
-    runs = _Runs()
-    variants = [_variant(contents, variant, runs) for variant in contents.maps]
+    runs: _Once[tuple[Run, ...]] = _Once()
+    owed: _Once[tuple[Obligation, ...]] = _Once()
+    variants = [_variant(contents, variant, runs, owed) for variant in contents.maps]
     document = {
         "format_version": FORMAT_VERSION,
         "policyc": __version__,
@@ -47,18 +54,21 @@ def manifest(contents: Contents) -> Image:
         "database": policy.database_version,
         "policy": policy.name,
         "profile": contents.profile,
-        "targets": list(contents.settings),
-        "left_out": [each._asdict() for each in contents.left_out],
+        "targets": contents.selection.targets,
+        "left_out": [each._asdict() for each in contents.selection.left_out],
         "files": [_entry(each) for each in sorted(contents.files)],
         "sources": [each._asdict() for each in contents.sources],
         "settings": [
-            {"target": target, **setting._asdict()} for target, each in contents.settings.items() for setting in each
+            {"target": name, **setting._asdict()}
+            for name in contents.selection.targets
+            for setting in target(name).settings()
         ],
         "vcpu_classes": [each._asdict() for each in policy.vcpu_classes],
         "profiles": [{"name": each.name, "extends": each.parents} for each in policy.profiles],
         "rules": [_rule(policy, rule) for rule in policy.rules],
         "variants": variants,
-        "decisions": runs.lists,
+        "decisions": runs.values,
+        "obligations": [[each._asdict() for each in obligations] for obligations in owed.values],
         "proof": {
             "compared": [each._asdict() for each in contents.proof.compared],
             "variants": contents.proof.variants,
@@ -68,22 +78,24 @@ def manifest(contents: Contents) -> Image:
     return Image(MANIFEST, _written(document).encode("ascii"))
 
 
-class _Runs:
-    """The lists of runs that the variants refer to, each once."""
+class _Once(Generic[T]):
+    """Values that many variants share; each stands in the manifest once, and is referred to by its position."""
 
     def __init__(self) -> None:
-        self.lists: list[Sequence[Run]] = []
-        self.known: dict[tuple[Run, ...], int] = {}
+        self.values: list[T] = []
+        self.known: dict[T, int] = {}
 
-    def number(self, runs: tuple[Run, ...]) -> int:
-        number = self.known.setdefault(runs, len(self.lists))
-        if number == len(self.lists):
-            self.lists.append(runs)
+    def number(self, value: T) -> int:
+        number = self.known.setdefault(value, len(self.values))
+        if number == len(self.values):
+            self.values.append(value)
         return number
 
 
-def _variant(contents: Contents, variant: Variant, runs: _Runs) -> dict[str, object]:
-    decisions = contents.maps[variant]
+def _variant(
+    contents: Contents, variant: Variant, runs: _Once[tuple[Run, ...]], owed: _Once[tuple[Obligation, ...]]
+) -> dict[str, object]:
+    policy, decisions = contents.policy, contents.maps[variant]
     defaults = decisions.defaults
     return {
         "profile": variant.profile,
@@ -95,6 +107,21 @@ def _variant(contents: Contents, variant: Variant, runs: _Runs) -> dict[str, obj
         },
         "decisions": {name: runs.number(each) for name, each in zip(COLUMN_NAMES, decisions.columns, strict=True)},
         "images": contents.layout.paths[variant],
+        "excess": _excess(summarise(policy, decisions).excess),
+        "obligations": {
+            name: owed.number(obligations(policy, decisions, name, contents.registers))
+            for name in contents.selection.targets
+        },
+    }
+
+
+def _excess(excess: Excess) -> dict[str, object]:
+    return {
+        "total": excess.total,
+        "width": excess.width,
+        "direction": excess.direction,
+        "past_last_port": excess.past_last_port,
+        "by_rule": excess.by_rule,
     }
 
 

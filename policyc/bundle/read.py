@@ -120,7 +120,9 @@ def _file(handle: int, entry: FileEntry) -> Image:
 
     try:
         data = read_below(handle, entry.path, entry.size)
-    except (OddFolder, OSError) as reason:
+    except OddFolder as reason:
+        raise UnreadableError(str(reason)) from None
+    except OSError as reason:
         raise UnreadableError(f"{entry.path}: {why(reason)}") from None
     if len(data) != entry.size:
         raise UnreadableError(f"{entry.path} has {len(data):,} bytes, its manifest says {entry.size:,}")
@@ -131,11 +133,34 @@ def _file(handle: int, entry: FileEntry) -> Image:
 
 def parse_manifest(handle: int) -> Manifest:
     """The manifest of an open bundle folder; UnreadableError if it is not one of this version."""
+    document = _document(handle)
+    _hold(document, manifest_schema())
+    manifest = _manifest(document)
+    _cross_check(manifest)
+    return manifest
+
+
+def own_files(handle: int) -> frozenset[str]:
+    """The files that an open folder's manifest calls its own, itself among them, whatever became of them.
+
+    UnreadableError if the folder has no manifest that policyc could have written.
+    """
+    document, schema = _document(handle), manifest_schema()
+    telling = ("files", "format_version", "policyc")
+    _hold(
+        document, {**schema, "required": telling, "properties": {each: schema["properties"][each] for each in telling}}
+    )
+    return frozenset((MANIFEST, *(each["path"] for each in document["files"])))
+
+
+def _document(handle: int) -> dict[str, Any]:
     try:
         data = read_below(handle, MANIFEST, MAX_MANIFEST)
     except FileNotFoundError:
         raise UnreadableError(f"it has no {MANIFEST}") from None
-    except (OddFolder, OSError) as reason:
+    except OddFolder as reason:
+        raise UnreadableError(str(reason)) from None
+    except OSError as reason:
         raise UnreadableError(f"{MANIFEST}: {why(reason)}") from None
     document = _json(data)
     version = document.get("format_version")
@@ -143,14 +168,15 @@ def parse_manifest(handle: int) -> Manifest:
         raise UnreadableError(
             f"its format version is {version}; this policyc reads version {FORMAT_VERSION}: use a newer policyc"
         )
+    return document
+
+
+def _hold(document: dict[str, Any], schema: dict[str, Any]) -> None:
     from policyc.bundle.schema import violation
 
-    wrong = violation(document, manifest_schema())
+    wrong = violation(document, schema)
     if wrong is not None:
         raise UnreadableError(f"{MANIFEST}: {wrong}")
-    manifest = _manifest(document)
-    _cross_check(manifest)
-    return manifest
 
 
 def manifest_schema() -> dict[str, Any]:
@@ -250,8 +276,9 @@ def _check_decisions(document: Mapping[str, Any]) -> None:
                 raise UnreadableError(f"{MANIFEST}: decisions[{number}]: {lo}..{hi} does not follow, or names no rule")
             after = hi + 1
     for number, variant in enumerate(document["variants"]):
-        if any(each >= len(document["decisions"]) for each in variant["decisions"].values()):
-            raise UnreadableError(f"{MANIFEST}: variants[{number}].decisions: there is no such list")
+        for lists in ("decisions", "obligations"):
+            if any(each >= len(document[lists]) for each in variant[lists].values()):
+                raise UnreadableError(f"{MANIFEST}: variants[{number}].{lists}: there is no such list")
 
 
 def _replaced(path: str, handle: int) -> bool:

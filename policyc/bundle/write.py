@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from policyc.bundle.folder import OPEN_FOLDER, OddFolder, listing, remove_below, shown, why
-from policyc.bundle.read import MANIFEST, parse_manifest
+from policyc.bundle.read import own_files
 from policyc.targets.base import Image
 from policyc.vocabulary.diagnostic import UnreadableError
 
@@ -77,8 +77,7 @@ def _standing(place: str, parent: int, name: str) -> Identity | None:
     try:
         if not os.listdir(handle):
             return None
-        own = {MANIFEST, *(each.path for each in parse_manifest(handle).files)}
-        strangers = sorted(set(listing(handle)) - own)
+        strangers = sorted(set(listing(handle)) - own_files(handle))
     except (UnreadableError, OddFolder) as reason:
         said = f"the folder there is not a bundle ({reason})"
         raise _refused(place, said, "name another place, or delete the folder") from None

@@ -143,7 +143,7 @@ def _pipe(place: Path) -> None:
     [
         (_file, "it is not a folder; name another place"),
         (_folder, "is not a bundle (it has no manifest.json); name another place, or delete the folder"),
-        (_forged, 'is not a bundle (manifest.json: the document: "database" is missing); name another'),
+        (_forged, 'is not a bundle (manifest.json: the document: "files" is missing); name another'),
         (_stranger, "holds files that are not its own: notes.txt; move them out"),
         (_link_inside, "is not a bundle (more is a symbolic link); name another"),
         (_newer, "its format version is 2; this policyc reads version 1"),
