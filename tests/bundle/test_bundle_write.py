@@ -269,14 +269,14 @@ def test_a_full_disk_leaves_the_old_bundle(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=160k", "none", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("needs to mount a tmpfs")
     try:
         place = disk / "vm.bundle"
         write_bundle(str(place), OLD)
-        for number in range(99):
+        for number in range(999):
             try:
                 (disk / f"filler{number}").write_bytes(bytes(4096))
             except OSError:
