@@ -17,7 +17,7 @@ EPILOG = """\
 # writes the folder vm.bundle
 policyc compile vm.pol
 # elsewhere, and for AMD
-policyc compile vm.pol -o build/amd --target svm
+policyc compile vm.pol -o amd.bundle --target svm
 # one profile alone
 policyc compile vm.pol --profile hardened
 # from another program

@@ -1,17 +1,20 @@
-"""What holds for every command: exit codes, honest endings, help, quick starts."""
+"""What holds for every command: exit codes, honest endings, help."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from sample import write
 
 from policyc import __version__
 from policyc.cli import commands, frame, version
 from policyc.cli.parser import Arguments
 
+ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "policyc"]
 Captured = pytest.CaptureFixture[str]
 
@@ -140,17 +143,84 @@ def test_a_closed_standard_error_changes_no_exit_code() -> None:
     assert shell("policyc frobnicate 2>&-").returncode == 2
 
 
-def modules_of(*words: str) -> set[str]:
-    """Names of the modules that a command line imports."""
-    code = "import sys; from policyc.cli import frame; frame.run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=False)
-    return set(done.stderr.splitlines()[-1].split())
+def examples() -> list[tuple[str, str]]:
+    """Every example of every help page, with its command."""
+    found = []
+    for name in commands.NAMES:
+        lines = str(frame.load(name).EPILOG).splitlines()
+        found += [(name, line) for line in lines if line and not line.startswith("#")]
+    return found
 
 
-def test_the_version_imports_nothing_that_python_has_not_already() -> None:
-    bare = subprocess.run(
-        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+FILES = """
+policyc compile vm.pol -o vm.bundle > /dev/null
+cp vm.bundle/msr.bin vm.bundle/io.bin .
+cp vm.bundle/msrpm.bin bitmap.dat
+mkdir -p policies ~/.zfunc ~/.local/share/bash-completion/completions ~/.config/fish/completions
+cp vm.pol policies/one.pol
+"""
+"""What the examples take for granted, beside vm.pol."""
+
+
+@pytest.mark.parametrize("name", commands.NAMES)
+def test_examples_do_what_they_say(name: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    lines = [line for command, line in examples() if command == name]
+    assert lines
+    script = "".join(f'{line}\nstatus=$?; [ $status = 0 ] || echo "$status {line}" >&3\n' for line in lines)
+    done = shell(
+        f"cd {tmp_path}; exec 3>&1; generate-policy() {{ cat vm.pol; }}\n{FILES}{{\n{script}}} > /dev/null",
+        HOME=str(tmp_path),
+        PYTHONPATH=str(ROOT),
     )
-    extra = modules_of("--version") - set(bare.stdout.split())
-    ours = {"policyc", "policyc.cli", "policyc.cli.commands", "policyc.cli.frame", "policyc.cli.parser"}
-    assert extra == ours | {"__future__", "errno"}  # The second is built in, the first one page.
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def on_a_terminal(words: list[str], **environment: str) -> str:
+    """What a command writes to standard output where that is a terminal."""
+    import pty
+
+    leader, follower = pty.openpty()
+    env = {"TERM": "xterm", **{key: text for key, text in os.environ.items() if "COLOR" not in key}, **environment}
+    done = subprocess.Popen([*COMMAND, *words], stdout=follower, stderr=follower, env=env)
+    os.close(follower)
+    out = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # EIO: the other side is closed.
+            break
+        if not part:
+            break
+        out += part
+    os.close(leader)
+    done.wait(timeout=60)
+    return out.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "coloured"),
+    [
+        ([], {}, True),
+        ([], {"NO_COLOR": "1"}, False),
+        ([], {"TERM": "dumb"}, False),
+        (["--color=never"], {}, False),
+    ],
+)
+def test_colour_on_a_terminal(words: list[str], environment: dict[str, str], coloured: bool, tmp_path: Path) -> None:
+    path = write(tmp_path, "intercept io 0x3ff..0x3f8\n")
+    got = on_a_terminal(["check", path, *words], **environment)
+    assert "reversed-range" in got
+    assert ("\x1b[" in got) is coloured
+
+
+def test_no_colour_in_a_pipe_unless_forced(tmp_path: Path) -> None:
+    path = write(tmp_path, "intercept io 0x3ff..0x3f8\n")
+    assert "\x1b[" not in shell(f"policyc check {path}").stderr
+    assert "\x1b[" in shell(f"policyc check {path}", FORCE_COLOR="1").stderr
+    assert "\x1b[" in shell(f"policyc --color always check {path}").stderr
+
+
+def test_a_map_is_drawn_on_a_terminal(tmp_path: Path) -> None:
+    assert "█ all exit" in on_a_terminal(["show", write(tmp_path)])
+    assert "# all exit" in on_a_terminal(["show", write(tmp_path)], LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")

@@ -1,0 +1,73 @@
+"""Each command imports what it needs and nothing else, so that every start is quick."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sample import write
+
+from policyc.cli import commands
+
+HEAVY = {"lark", "yaml", "jinja2", "argparse", "dataclasses", "inspect", "asyncio", "unittest", "typing_extensions"}
+"""Never needed to read a policy; each costs 5 ms or more."""
+
+
+def modules_of(*words: str, cwd: Path | None = None) -> set[str]:
+    """Names of the modules that a command line imports beyond those of a bare Python."""
+    code = (
+        "import sys; bare = set(sys.modules)\n"
+        "from policyc.cli import frame; frame.run(sys.argv[1:])\n"
+        "print(*(set(sys.modules) - bare), file=sys.stderr)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_the_version_imports_next_to_nothing() -> None:
+    ours = {"policyc", "policyc.cli", "policyc.cli.commands", "policyc.cli.frame", "policyc.cli.parser"}
+    assert modules_of("--version") == ours | {"__future__", "errno"}  # The second is built in, the first one page.
+
+
+@pytest.mark.parametrize("name", commands.NAMES)
+def test_importing_a_command_is_cheap(name: str) -> None:
+    """`help`, completion and every command line import command files: they may import the frame's own files only."""
+    code = (
+        f"import sys; bare = set(sys.modules); import {commands.module_name(name)}; print(*(set(sys.modules) - bare))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    got = {each for each in done.stdout.split() if each.startswith("policyc")}
+    assert {each for each in got if not each.startswith("policyc.cli") and each != "policyc"} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["check", "vm.pol"], ["policyc.emitters", "policyc.reports.text", "policyc.bundle.write", "policyc.analyses"]),
+        (
+            ["explain", "vm.pol", "in", "0x60"],
+            ["policyc.bundle.write", "policyc.emitters", "json", "policyc.proof.prove"],
+        ),
+        (["test", "vm.pol"], ["policyc.bundle.write", "policyc.emitters", "policyc.proof.prove"]),
+        (["show", "vm.pol"], ["policyc.bundle.write", "policyc.emitters", "policyc.reports.charts"]),
+        (["help"], ["policyc.semantics", "policyc.syntax", "policyc.database"]),
+        (["completion", "bash"], ["policyc.semantics", "policyc.syntax", "policyc.database"]),
+    ],
+)
+def test_what_a_command_leaves_alone(words: list[str], absent: list[str], tmp_path: Path) -> None:
+    write(tmp_path)
+    got = modules_of(*words, cwd=tmp_path)
+    assert got & HEAVY == set()
+    found = {each for each in got for prefix in absent if each == prefix or each.startswith(f"{prefix}.")}
+    assert found == set()
