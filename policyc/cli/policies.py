@@ -21,7 +21,7 @@ _LARGEST_DATABASE = 4 << 20
 
 def add_database(parser: Parser) -> None:
     parser.add_argument(
-        "--database", metavar="FILE", action="append", help="MSR and port names of your own, in YAML; may be repeated"
+        "--db", metavar="FILE", action="append", help="names of your own MSRs and ports, in YAML; may be repeated"
     )
 
 
@@ -57,10 +57,10 @@ def target_names(word: str) -> tuple[str, ...]:
 
 
 def database(args: Arguments) -> Database:
-    """The MSR and port database, with the files of ``--database``."""
+    """The MSR and port database, with the files of ``--db``."""
     from policyc.database.names import load
 
-    return load(tuple((path, _text(path)) for path in args.database))
+    return load(tuple((path, _text(path)) for path in args.db))
 
 
 def front(args: Arguments, path: str, names: Database) -> Front:
@@ -80,7 +80,7 @@ def compiled(args: Arguments, path: str) -> Compilation:
             path,
             targets=args.target,
             profile=args.profile,
-            database_files=tuple(args.database),
+            database_files=tuple(args.db),
             exhaustive=args.exhaustive,
         )
 

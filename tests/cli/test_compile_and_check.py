@@ -156,9 +156,9 @@ def test_names_of_ones_own(here: Path, capsys: Captured) -> None:
         "- name: SITE_MSR\n  index: 0x1234\n  about: Ours.\n  access: rw\n  vendor: any\n  tags: []\n  source: us\n"
     )
     (here / "vm.pol").write_text("language 1\ndefault passthrough\nintercept msr SITE_MSR\n")
-    assert frame.run(["check", "vm.pol", "--database", "site.yaml"]) == 0
+    assert frame.run(["check", "vm.pol", "--db", "site.yaml"]) == 0
     assert frame.run(["check", "vm.pol"]) == 1
-    assert frame.run(["check", "vm.pol", "--database", "none.yaml"]) == 2
+    assert frame.run(["check", "vm.pol", "--db", "none.yaml"]) == 2
 
 
 @pytest.mark.parametrize("command", ["check", "compile"])

@@ -158,6 +158,21 @@ cp vm.bundle/msr.bin vm.bundle/io.bin .
 cp vm.bundle/msrpm.bin bitmap.dat
 mkdir -p policies ~/.zfunc ~/.local/share/bash-completion/completions ~/.config/fish/completions
 cp vm.pol policies/one.pol
+cat > site.yaml <<end
+- name: SITE_SCRATCH
+  index: 0x1234
+  about: A register of our own.
+  access: rw
+  vendor: any
+  tags: []
+  source: our data sheet
+- name: SITE_LEDS
+  ports: 0x680
+  about: Lamps on the board.
+  access: w
+  tags: []
+  source: our data sheet
+end
 """
 """What the examples take for granted, beside vm.pol."""
 
