@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser
 
 if TYPE_CHECKING:
@@ -24,21 +25,12 @@ def arguments(parser: Parser, example: str) -> None:
     parser.add_argument(
         "queries", metavar="QUERY", nargs="+", help=f"a name, a number, a fragment, a tag or a word: {example}"
     )
-    parser.add_argument(
-        "--db",
-        "--database",
-        dest="database",
-        metavar="FILE",
-        action="append",
-        help="entries of your own, in YAML; may be repeated",
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: for programs")
+    policies.add_database(parser)
+    policies.add_format(parser)
 
 
 def run(args: Arguments, space: str) -> int:
     """0 if every query found something, else 1, with suggestions."""
-    from policyc.cli import policies
-
     names = policies.database(args)
     search = names.search_msr if space == "msr" else names.search_port
     found = [(query, _chosen(search(query))) for query in args.queries]

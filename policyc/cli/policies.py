@@ -21,7 +21,12 @@ _LARGEST_DATABASE = 4 << 20
 
 def add_database(parser: Parser) -> None:
     parser.add_argument(
-        "--db", metavar="FILE", action="append", help="names of your own MSRs and ports, in YAML; may be repeated"
+        "--db",
+        "--database",
+        dest="database",
+        metavar="FILE",
+        action="append",
+        help="names of your own MSRs and ports, in YAML; may be repeated",
     )
 
 
@@ -60,7 +65,7 @@ def database(args: Arguments) -> Database:
     """The MSR and port database, with the files of ``--db``."""
     from policyc.database.names import load
 
-    return load(tuple((path, _text(path)) for path in args.db))
+    return load(tuple((path, _text(path)) for path in args.database))
 
 
 def front(args: Arguments, path: str, names: Database) -> Front:
@@ -80,7 +85,7 @@ def compiled(args: Arguments, path: str) -> Compilation:
             path,
             targets=args.target,
             profile=args.profile,
-            database_files=tuple(args.db),
+            database_files=tuple(args.database),
             exhaustive=args.exhaustive,
         )
 

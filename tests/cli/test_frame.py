@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sample import write
@@ -15,6 +16,8 @@ from policyc.cli import commands, frame, version
 from policyc.cli.parser import Arguments
 
 ROOT = Path(__file__).parents[2]
+CACHE = TemporaryDirectory(prefix="policyc-compiled-")
+"""Where the many short runs keep their compiled modules, so that only the first is slow."""
 COMMAND = [sys.executable, "-m", "policyc"]
 Captured = pytest.CaptureFixture[str]
 
@@ -22,7 +25,8 @@ Captured = pytest.CaptureFixture[str]
 def shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script of bash in which ``policyc`` is this checkout's."""
     text = f'policyc() {{ "{sys.executable}" -m policyc "$@"; }}\n{script}'
-    env = {**os.environ, **environment}
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": CACHE.name, **environment}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.run(["bash", "-c", text], capture_output=True, text=True, env=env, timeout=60, check=False)
 
 
