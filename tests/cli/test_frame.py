@@ -170,10 +170,11 @@ cat > site.yaml <<end
   vendor: any
   tags: []
   source: our data sheet
-- name: SITE_LEDS
+- name: SITE_DOOR
   ports: 0x680
-  about: Lamps on the board.
+  about: Opens the door.
   access: w
+  vendor: any
   tags: []
   source: our data sheet
 end
