@@ -9,6 +9,7 @@ import pytest
 from policyc.pipeline import compile_policy
 from policyc.semantics.policy import Variant
 from policyc.vocabulary.diagnostic import INFO
+from tests.handler.samples import WARNINGS, compiler, run, write_handler
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODULES = {"baseline.pol", "jailhouse/cell.pol", "jailhouse/msrs_vmx.pol"}
@@ -42,6 +43,13 @@ def test_the_card_sets_nine_bits() -> None:
 
 def test_the_card_is_told_what_it_leaves_out() -> None:
     assert {each.code for each in compile_policy(str(EXAMPLES / CARD)).diagnostics} == {"Y701", "Y702"}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_exit_handler_of_an_example_is_clean_c(name: str, tmp_path: Path) -> None:
+    compilation = compile_policy(str(EXAMPLES / name))
+    source = write_handler(compilation.policy, tmp_path, compilation.targets)
+    run([compiler("gcc"), "-std=c11", "-ffreestanding", *WARNINGS, "-fsyntax-only", source])
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != CARD])
