@@ -14,7 +14,7 @@ from policyc import __version__
 from policyc.analyses.obligations import Obligation, Registers, obligations
 from policyc.analyses.summary import Excess, summarise
 from policyc.bundle.layout import FileEntry, Layout
-from policyc.bundle.read import FORMAT_VERSION, MANIFEST
+from policyc.bundle.read import FORMAT_VERSION, MANIFEST, MAX_BUNDLE, MAX_MANIFEST
 from policyc.proof.mismatch import Proof
 from policyc.semantics.policy import Actions, DecisionMap, Policy, Rule, Run, Variant
 from policyc.semantics.wording import action_text
@@ -22,6 +22,7 @@ from policyc.targets.base import Image
 from policyc.targets.registry import target
 from policyc.targets.selection import Selection
 from policyc.vocabulary.access import COLUMN_NAMES
+from policyc.vocabulary.diagnostic import PolicyError, error
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Contents(NamedTuple):
 
 
 def manifest(contents: Contents) -> Image:
-    """The manifest file."""
+    """The manifest file. Raises PolicyError E004 for a bundle that ``policyc.bundle.read`` would refuse as too large."""
     policy = contents.policy
     runs: _Once[tuple[Run, ...]] = _Once()
     owed: _Once[tuple[Obligation, ...]] = _Once()
@@ -75,7 +76,16 @@ def manifest(contents: Contents) -> Image:
             "shared": contents.proof.shared,
         },
     }
-    return Image(MANIFEST, _written(document).encode("ascii"))
+    data = _written(document).encode("ascii")
+    _limit("manifest.json", len(data), MAX_MANIFEST)
+    _limit("the bundle", sum(len(each.data) for each in contents.files), MAX_BUNDLE)
+    return Image(MANIFEST, data)
+
+
+def _limit(what: str, size: int, most: int) -> None:
+    if size > most:
+        said = f"{what} would have {size:,} bytes, and is read up to {most:,}"
+        raise PolicyError([error("E004", said, None, helps=("compile fewer profiles at a time, with --profile",))])
 
 
 class _Once(Generic[T]):

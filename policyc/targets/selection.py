@@ -59,6 +59,6 @@ def _left_out(name: str, said: list[Diagnostic]) -> Diagnostic:
         "" if first.primary is None else first.primary.text,
         secondary=first.secondary,
         notes=first.notes,
-        helps=(f"name the targets in the policy: `target {name}` makes this an error, without {name} it is silent",),
+        helps=("say which targets it must compile to: with `target` in the policy nothing is left out",),
         severity=WARNING,
     )

@@ -18,6 +18,7 @@ from bundles import POLICY, compiled, files
 from policyc.bundle.read import manifest_schema
 from policyc.bundle.schema import violation
 from policyc.pipeline import compile_policy
+from policyc.vocabulary.diagnostic import PolicyError
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = {each: each.read_text() for each in (ROOT / "examples").rglob("*.pol")}
@@ -191,6 +192,17 @@ def test_proof_counts_are_those_of_the_compile() -> None:
     assert compared["map", "rdmsr"] == 4 << 32
     assert compared["vmx", "in"] == 4 * 3 * 65536
     assert sum(compared.values()) == compiled().proof.accesses
+
+
+@pytest.mark.parametrize("limit", ["MAX_MANIFEST", "MAX_BUNDLE"])
+def test_a_bundle_that_could_not_be_read_again_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"policyc.bundle.manifest.{limit}", 1000)
+    (tmp_path / "vm.pol").write_text(POLICY)
+    with pytest.raises(PolicyError) as caught:
+        compile_policy(str(tmp_path / "vm.pol"))
+    assert [each.code for each in caught.value.diagnostics] == ["E004"]
 
 
 # the checker of the product against an independent one
