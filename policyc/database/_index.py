@@ -4,7 +4,7 @@
 # ruff: noqa
 
 VERSION = '2026.11'
-NAMES = 8691
+NAMES = 8731
 
 # (name, first address, last of a range, members, stride, access, vendor, models, tags, aliases)
 MSRS = (
@@ -417,9 +417,10 @@ MSRS = (
     ("IA32_QM_EVTSEL", 0xc8d, 0xc8d, 1, 1, "rw", "any", "", "host-critical side-channel", "QM_EVTSEL MSR_IA32_QM_EVTSEL MSR_IA32_CMT_EVTSEL MSR_QM_EVTSEL"),
     ("IA32_QM_CTR", 0xc8e, 0xc8e, 1, 1, "r", "any", "", "side-channel", "QM_CTR MSR_IA32_QM_CTR MSR_IA32_CMT_CTR MSR_QM_CTR"),
     ("IA32_PQR_ASSOC", 0xc8f, 0xc8f, 1, 1, "rw", "any", "", "host-critical hot switch", "PQR_ASSOC MSR_IA32_PQR_ASSOC MSR_IA32_PSR_ASSOC MSR_PQR_ASSOC"),
-    ("IA32_L3_QOS_MASK", 0xc90, 0xc90, 128, 1, "rw", "any", "", "host-critical", "IA32_L3_QOS_MASK_{} IA32_L3_MASK_{} MSR_IA32_L3_CBM{} MSR_IA32_PSR_L3_MASK{} MSR_IA32_L3_QOS_MASK_{} MSR_IA32_L3_MASK_{}"),
-    ("IA32_L2_QOS_MASK", 0xd10, 0xd10, 64, 1, "rw", "any", "", "host-critical", "IA32_L2_QOS_MASK_{} IA32_L2_MASK_{} MSR_IA32_L2_CBM{} MSR_IA32_PSR_L2_MASK{} MSR_IA32_L2_QOS_MASK_{} MSR_IA32_L2_MASK_{}"),
-    ("IA32_L2_QOS_EXT_BW_THRTL", 0xd50, 0xd50, 64, 1, "rw", "intel", "", "host-critical", "IA32_L2_QOS_EXT_BW_THRTL_{} MSR_IA32_MBA_THRTL{} MSR_IA32_PSR_MBA_MASK{} MSR_IA32_L2_QOS_EXT_BW_THRTL_{}"),
+    ("IA32_L3_QOS_MASK", 0xc90, 0xc90, 128, 1, "rw", "any", "", "host-critical", "IA32_L3_QOS_MASK_{} IA32_L3_MASK_{} MSR_IA32_L3_CBM{} MSR_IA32_PSR_L3_MASK{} MSR_IA32_L3_CBM_BASE MSR_IA32_L3_QOS_MASK_{} MSR_IA32_L3_MASK_{}"),
+    ("RMID_SNC_CONFIG", 0xca0, 0xca0, 1, 1, "rw", "intel", "Xeon with sub-NUMA clusters", "host-critical", "MSR_RMID_SNC_CONFIG"),
+    ("IA32_L2_QOS_MASK", 0xd10, 0xd10, 64, 1, "rw", "any", "", "host-critical", "IA32_L2_QOS_MASK_{} IA32_L2_MASK_{} MSR_IA32_L2_CBM{} MSR_IA32_PSR_L2_MASK{} MSR_IA32_L2_QOS_MASK_{} MSR_IA32_L2_CBM_BASE MSR_IA32_L2_MASK_{}"),
+    ("IA32_L2_QOS_EXT_BW_THRTL", 0xd50, 0xd50, 64, 1, "rw", "intel", "", "host-critical", "IA32_L2_QOS_EXT_BW_THRTL_{} MSR_IA32_MBA_THRTL{} MSR_IA32_PSR_MBA_MASK{} MSR_IA32_MBA_THRTL_BASE MSR_IA32_L2_QOS_EXT_BW_THRTL_{}"),
     ("IA32_BNDCFGS", 0xd90, 0xd90, 1, 1, "rw", "intel", "", "vmcs-switched", "BNDCFGS MSR_IA32_BNDCFGS MSR_BNDCFGS"),
     ("IA32_COPY_LOCAL_TO_PLATFORM", 0xd91, 0xd91, 1, 1, "w", "intel", "", "", "COPY_LOCAL_TO_PLATFORM MSR_IA32_COPY_LOCAL_TO_PLATFORM MSR_COPY_LOCAL_TO_PLATFORM"),
     ("IA32_COPY_PLATFORM_TO_LOCAL", 0xd92, 0xd92, 1, 1, "w", "intel", "", "", "COPY_PLATFORM_TO_LOCAL MSR_IA32_COPY_PLATFORM_TO_LOCAL MSR_COPY_PLATFORM_TO_LOCAL"),
@@ -447,7 +448,7 @@ MSRS = (
     ("IA32_LBR_TO_IP", 0x1600, 0x1600, 32, 1, "rw", "intel", "", "host-critical switch trace", "IA32_LBR_{}_TO_IP ARCH_LBR_TO_{} MSR_ARCH_LBR_TO_{} MSR_IA32_LBR_{}_TO_IP"),
     ("IA32_HW_FEEDBACK_PTR", 0x17d0, 0x17d0, 1, 1, "rw", "intel", "", "host-critical power", "HW_FEEDBACK_PTR MSR_IA32_HW_FEEDBACK_PTR MSR_HW_FEEDBACK_PTR"),
     ("IA32_HW_FEEDBACK_CONFIG", 0x17d1, 0x17d1, 1, 1, "rw", "intel", "", "host-critical power", "HW_FEEDBACK_CONFIG MSR_IA32_HW_FEEDBACK_CONFIG MSR_HW_FEEDBACK_CONFIG"),
-    ("IA32_THREAD_FEEDBACK_CHAR", 0x17d2, 0x17d2, 1, 1, "r", "intel", "", "power", "THREAD_FEEDBACK_CHAR MSR_IA32_THREAD_FEEDBACK_CHAR MSR_THREAD_FEEDBACK_CHAR"),
+    ("IA32_THREAD_FEEDBACK_CHAR", 0x17d2, 0x17d2, 1, 1, "r", "intel", "", "power", "THREAD_FEEDBACK_CHAR MSR_IA32_HW_FEEDBACK_CHAR MSR_IA32_THREAD_FEEDBACK_CHAR MSR_THREAD_FEEDBACK_CHAR"),
     ("IA32_HW_FEEDBACK_THREAD_CONFIG", 0x17d4, 0x17d4, 1, 1, "rw", "intel", "", "power switch", "HW_FEEDBACK_THREAD_CONFIG MSR_IA32_HW_FEEDBACK_THREAD_CONFIG MSR_HW_FEEDBACK_THREAD_CONFIG"),
     ("IA32_HRESET_ENABLE", 0x17da, 0x17da, 1, 1, "rw", "intel", "", "host-critical power", "HRESET_ENABLE MSR_IA32_HRESET_ENABLE MSR_HRESET_ENABLE"),
     ("GEODE_BUSCONT_CONF0", 0x1900, 0x1900, 1, 1, "rw", "amd", "Geode GX and LX", "host-critical", "BUSCONT_CONF0 MSR_GEODE_BUSCONT_CONF0 MSR_BUSCONT_CONF0"),
@@ -532,18 +533,22 @@ MSRS = (
     ("PREFETCH_CONTROL", 0xc0000108, 0xc0000108, 1, 1, "rw", "amd", "", "host-critical", "MSR_PREFETCH_CONTROL"),
     ("AMD_LBR_SELECT", 0xc000010e, 0xc000010e, 1, 1, "rw", "amd", "", "host-critical switch trace", "AMD64_LBR_SELECT MSR_AMD64_LBR_SELECT MSR_AMD_LBR_SELECT"),
     ("AMD_DBG_EXTN_CFG", 0xc000010f, 0xc000010f, 1, 1, "rw", "amd", "", "debug host-critical switch trace", "DBG_EXTN_CFG MSR_AMD_DBG_EXTN_CFG MSR_DBG_EXTN_CFG"),
-    ("L3_QOS_BW_CONTROL", 0xc0000200, 0xc0000200, 16, 1, "rw", "amd", "", "host-critical", "L3QOS_BW_CONTROL_{} MSR_IA32_MBA_BW{} MSR_L3QOS_BW_CONTROL_{}"),
-    ("SMBA_BW_CONTROL", 0xc0000280, 0xc0000280, 16, 1, "rw", "amd", "", "host-critical", "L3QOS_SLOWBW_CONTROL_{} MSR_IA32_SMBA_BW{} MSR_L3QOS_SLOWBW_CONTROL_{}"),
+    ("L3_QOS_BW_CONTROL", 0xc0000200, 0xc0000200, 16, 1, "rw", "amd", "", "host-critical", "L3QOS_BW_CONTROL_{} MSR_IA32_MBA_BW{} MSR_IA32_MBA_BW_BASE MSR_L3QOS_BW_CONTROL_{}"),
+    ("SMBA_BW_CONTROL", 0xc0000280, 0xc0000280, 16, 1, "rw", "amd", "", "host-critical", "L3QOS_SLOWBW_CONTROL_{} MSR_IA32_SMBA_BW{} MSR_IA32_SMBA_BW_BASE MSR_L3QOS_SLOWBW_CONTROL_{}"),
     ("PERF_CNTR_GLOBAL_STATUS", 0xc0000300, 0xc0000300, 1, 1, "r", "amd", "", "pmu", "AMD64_PERF_CNTR_GLOBAL_STATUS MSR_AMD64_PERF_CNTR_GLOBAL_STATUS MSR_PERF_CNTR_GLOBAL_STATUS"),
     ("PERF_CNTR_GLOBAL_CTL", 0xc0000301, 0xc0000301, 1, 1, "rw", "amd", "", "host-critical pmu switch", "AMD64_PERF_CNTR_GLOBAL_CTL MSR_AMD64_PERF_CNTR_GLOBAL_CTL MSR_PERF_CNTR_GLOBAL_CTL"),
     ("PERF_CNTR_GLOBAL_STATUS_CLR", 0xc0000302, 0xc0000302, 1, 1, "rw", "amd", "", "pmu", "AMD64_PERF_CNTR_GLOBAL_STATUS_CLR MSR_AMD64_PERF_CNTR_GLOBAL_STATUS_CLR MSR_PERF_CNTR_GLOBAL_STATUS_CLR"),
-    ("PERF_CNTR_GLOBAL_STATUS_SET", 0xc0000303, 0xc0000303, 1, 1, "rw", "amd", "", "pmu", "AMD64_PERF_CNTR_GLOBAL_STATUS_SET MSR_PERF_CNTR_GLOBAL_STATUS_SET MSR_AMD64_PERF_CNTR_GLOBAL_STATUS_SET"),
+    ("PERF_CNTR_GLOBAL_STATUS_SET", 0xc0000303, 0xc0000303, 1, 1, "rw", "amd", "", "pmu", "AMD64_PERF_CNTR_GLOBAL_STATUS_SET MSR_AMD64_PERF_CNTR_GLOBAL_STATUS_SET MSR_PERF_CNTR_GLOBAL_STATUS_SET"),
     ("L3_QOS_ABMC_CFG", 0xc00003fd, 0xc00003fd, 1, 1, "rw", "amd", "", "host-critical", "MSR_IA32_L3_QOS_ABMC_CFG MSR_L3_QOS_ABMC_CFG"),
     ("L3_QOS_EXT_CFG", 0xc00003ff, 0xc00003ff, 1, 1, "rw", "amd", "", "host-critical", "MSR_IA32_L3_QOS_EXT_CFG MSR_L3_QOS_EXT_CFG"),
+    ("QOS_EVT_CFG", 0xc0000400, 0xc0000400, 8, 1, "rw", "amd", "processors with bandwidth monitoring events", "host-critical side-channel", "IA32_EVT_CFG{} MSR_IA32_EVT_CFG_BASE MSR_IA32_EVT_CFG{}"),
     ("MC4_MISC1", 0xc0000408, 0xc0000408, 1, 1, "rw", "amd", "family 10h to 16h", "host-critical mce", "MSR_F10_MC4_MISC1 MSR_MC4_MISC1"),
     ("MC4_MISC2", 0xc0000409, 0xc0000409, 1, 1, "rw", "amd", "family 10h to 16h", "host-critical mce", "MSR_F10_MC4_MISC2 MSR_MC4_MISC2"),
     ("MC4_MISC3", 0xc000040a, 0xc000040a, 1, 1, "rw", "amd", "family 10h to 16h", "host-critical mce", "MSR_F10_MC4_MISC3 MSR_MC4_MISC3"),
     ("CU_DEFER_ERR", 0xc0000410, 0xc0000410, 1, 1, "rw", "amd", "", "host-critical mce", "MSR_CU_DEF_ERR MSR_CU_DEFER_ERR"),
+    ("WORKLOAD_CLASS_CONFIG", 0xc0000500, 0xc0000500, 1, 1, "rw", "amd", "", "host-critical power", "AMD_WORKLOAD_CLASS_CONFIG MSR_WORKLOAD_CLASS_CONFIG MSR_AMD_WORKLOAD_CLASS_CONFIG"),
+    ("WORKLOAD_CLASS_ID", 0xc0000501, 0xc0000501, 1, 1, "r", "amd", "", "power side-channel", "AMD_WORKLOAD_CLASS_ID MSR_WORKLOAD_CLASS_ID MSR_AMD_WORKLOAD_CLASS_ID"),
+    ("WORKLOAD_HRST", 0xc0000502, 0xc0000502, 1, 1, "rw", "amd", "", "host-critical power", "AMD_WORKLOAD_HRST MSR_WORKLOAD_HRST MSR_AMD_WORKLOAD_HRST"),
     ("SMCA_CTL", 0xc0002000, 0xc0002000, 64, 16, "rw", "amd", "", "host-critical mce", "SMCA_MC{}_CTL MSR_AMD64_SMCA_MC{}_CTL MSR_SMCA_MC{}_CTL"),
     ("SMCA_STATUS", 0xc0002001, 0xc0002001, 64, 16, "rw", "amd", "", "host-critical mce", "SMCA_MC{}_STATUS MSR_AMD64_SMCA_MC{}_STATUS MSR_SMCA_MC{}_STATUS"),
     ("SMCA_ADDR", 0xc0002002, 0xc0002002, 64, 16, "rw", "amd", "", "host-critical mce", "SMCA_MC{}_ADDR MSR_AMD64_SMCA_MC{}_ADDR MSR_SMCA_MC{}_ADDR"),
@@ -666,6 +671,7 @@ MSRS = (
     ("IC_IBS_EXTD_CTL", 0xc001103c, 0xc001103c, 1, 1, "rw", "amd", "", "pmu switch trace", "AMD64_ICIBSEXTDCTL IBS_FETCH_CTL_EXTD MSR_AMD64_ICIBSEXTDCTL MSR_IC_IBS_EXTD_CTL"),
     ("IBS_OP_DATA4", 0xc001103d, 0xc001103d, 1, 1, "rw", "amd", "", "pmu switch trace", "AMD64_IBSOPDATA4 MSR_AMD64_IBSOPDATA4 MSR_IBS_OP_DATA4"),
     ("BP_CFG_ZEN2", 0xc00110e3, 0xc00110e3, 1, 1, "rw", "amd", "Zen 2", "host-critical speculation", "ZEN2_SPECTRAL_CHICKEN MSR_AMD64_DE_CFG2 MSR_ZEN2_SPECTRAL_CHICKEN MSR_BP_CFG_ZEN2"),
+    ("SVSM_CAA", 0xc001f000, 0xc001f000, 1, 1, "rw", "amd", "", "paravirtual svm", "MSR_SVSM_CAA"),
 )
 
 PORTS = (

@@ -414,6 +414,7 @@ MSRS = (
     ("Cache or memory bandwidth used by the chosen one.", "SDM vol. 3B \"Resource Director Technology\"; SDM vol. 4 table 2-2"),
     ("Class of service and monitoring id of what runs now.", "SDM vol. 3B \"Resource Director Technology\"; SDM vol. 4 table 2-2"),
     ("Ways of the L3 cache that a class may fill.", "SDM vol. 3B \"Resource Director Technology\"; SDM vol. 4 table 2-2"),
+    ("How monitoring ids are shared among clusters of one socket.", "Linux msr-index.h"),
     ("Ways of the L2 cache that a class may fill.", "SDM vol. 3B \"Resource Director Technology\"; SDM vol. 4 table 2-2"),
     ("How far a class's memory bandwidth is throttled.", "SDM vol. 3B \"Resource Director Technology\"; SDM vol. 4 table 2-2"),
     ("Supervisor configuration of the bounds registers (MPX).", "SDM vol. 4 table 2-2"),
@@ -536,10 +537,14 @@ MSRS = (
     ("Sets overflow bits.", "APM vol. 2 section 13.2"),
     ("Ties a bandwidth counter to one monitoring id.", "AMD64 QoS extensions"),
     ("Enables assignable bandwidth counters and related extensions.", "AMD64 QoS extensions"),
+    ("Which kinds of memory traffic a bandwidth event counts.", "Linux msr-index.h"),
     ("Threshold of the errors on links between processors.", "AMD BKDG family 15h; Xen msr-index.h"),
     ("Threshold of the errors of the third-level cache.", "AMD BKDG family 15h; Xen msr-index.h"),
     ("Threshold of a third kind of northbridge errors.", "AMD BKDG family 15h; Xen msr-index.h"),
     ("Vector for deferred errors.", "AMD PPR family 17h; Linux asm/mce.h"),
+    ("Turns the classification of what runs on.", "Linux msr-index.h"),
+    ("Class of work that this thread does now.", "Linux msr-index.h"),
+    ("Which history of the classification is cleared.", "Linux msr-index.h"),
     ("Which errors of a bank raise a machine check.", "AMD PPR family 17h; Linux asm/mce.h"),
     ("The error that a bank has logged.", "AMD PPR family 17h; Linux asm/mce.h"),
     ("Address that belongs to the error a bank has logged.", "AMD PPR family 17h; Linux asm/mce.h"),
@@ -662,6 +667,7 @@ MSRS = (
     ("More about sampled fetches: latencies.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("More about sampled operations: loads resynchronised.", "APM vol. 2 appendix A; Linux msr-index.h"),
     ("Zen 2 branch predictor switches that one mitigation needs.", "APM vol. 2 appendix A; Linux msr-index.h"),
+    ("Calling area of a guest's service module; answered by that module.", "Linux msr-index.h"),
 )
 
 PORTS = (

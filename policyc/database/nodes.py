@@ -21,7 +21,7 @@ MOST = 100_000
 
 
 class Text(NamedTuple):
-    """A scalar. quoted: written in quotes or as a block, so that it is never a number."""
+    """A scalar. quoted: written in quotes or as a block, so that it is never a number. span: its first line."""
 
     value: str
     quoted: bool
@@ -74,6 +74,12 @@ def read(source: Source) -> Node | None:
         raise Refused(error("D001", f"this is not YAML text: {reason}", Span(source, 0, 0))) from None
 
 
+def head(span: Span) -> Span:
+    """The first line of a span, for messages about all of it."""
+    end = min(at for at in (span.text.find("\n"), span.text.find("\r"), len(span.text)) if at >= 0)
+    return Span(span.source, span.start, span.start + end)
+
+
 def _point(source: Source, at: int) -> Span:
     """The character at an offset; at a line's end the point before the break."""
     return Span(source, at, at + (source.text[at : at + 1] not in ("", "\n", "\r")))
@@ -119,7 +125,7 @@ class _Builder:
             raise self.refuse("D001", said, event, "delete the tag; put text in quotes if it was to be text")
         start = event.start_mark.index
         if kind == "ScalarEvent":
-            span = self.span(start, event.end_mark.index)
+            span = head(self.span(start, event.end_mark.index))
             self.add(Text(event.value, event.style is not None and event.style != "", span))
         elif len(self.open) == DEEPEST:
             raise self.refuse("D006", f"nested deeper than {DEEPEST} levels", event, "an entry is a flat mapping")

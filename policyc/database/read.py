@@ -48,7 +48,7 @@ def entries(source: Source, problems: list[Diagnostic]) -> list[Placed]:
         return []
     if not isinstance(root, nodes.List):
         said = "a database file is a list of entries"
-        problems.append(error("D002", said, _head(root.span), helps=("begin each entry with `- name: ...`",)))
+        problems.append(error("D002", said, nodes.head(root.span), helps=("begin each entry with `- name: ...`",)))
         return []
     found = []
     for node in root.items:
@@ -56,12 +56,6 @@ def entries(source: Source, problems: list[Diagnostic]) -> list[Placed]:
         if placed is not None:
             found.append(placed)
     return found
-
-
-def _head(span: Span) -> Span:
-    """The first line of a node, for messages about all of it."""
-    line = re.match(r"[^\r\n]*", span.text)
-    return Span(span.source, span.start, span.start + (line.end() if line else 0))
 
 
 class _Reader:
@@ -73,15 +67,17 @@ class _Reader:
 
     def entry(self, node: nodes.Node) -> Placed | None:
         if not isinstance(node, nodes.Map):
-            self.say("D002", "an entry is a mapping", _head(node.span), "write `- name: ...`, then one field a line")
+            self.say(
+                "D002", "an entry is a mapping", nodes.head(node.span), "write `- name: ...`, then one field a line"
+            )
             return None
         given = self.fields(node)
         for needed in ("name", "about", "access", "vendor", "source"):
             if needed not in given:
-                self.say("D002", f"the entry has no `{needed}`", _head(node.span), f"add `{needed}: ...`")
+                self.say("D002", f"the entry has no `{needed}`", nodes.head(node.span), f"add `{needed}: ...`")
         if ("index" in given) == ("ports" in given):
             said = "an entry has either `index` (an MSR) or `ports`"
-            self.say("D002", said, _head(node.span), "write one of the two")
+            self.say("D002", said, nodes.head(node.span), "write one of the two")
         if len(self.problems) > self.before:
             return None
         return self.values(given)
@@ -94,7 +90,7 @@ class _Reader:
             if name not in FIELDS:
                 close = nearest(name, FIELDS, 1)
                 remedy = f"did you mean `{close[0]}`?" if close else f"the fields are {', '.join(FIELDS)}"
-                self.say("D002", f"an entry has no field `{name[:40]}`", _head(key.span), remedy)
+                self.say("D002", f"an entry has no field `{name[:40]}`", nodes.head(key.span), remedy)
             elif name in given:
                 first = (Label(where[name], "first here"),)
                 self.problems.append(error("D002", f"`{name}` is given twice", key.span, secondary=first))
@@ -134,7 +130,7 @@ class _Reader:
     def text(self, node: nodes.Node) -> str:
         if isinstance(node, nodes.Text):
             return node.value
-        self.say("D003", "one value is meant here, not a list or a mapping", _head(node.span), "write plain text")
+        self.say("D003", "one value is meant here, not a list or a mapping", nodes.head(node.span), "write plain text")
         return ""
 
     def name(self, node: nodes.Node) -> str:
@@ -182,10 +178,10 @@ class _Reader:
         if node is None:
             return ()
         if not isinstance(node, nodes.List):
-            self.say("D003", "a list is meant here", _head(node.span), "write it in brackets: [ONE, TWO]")
+            self.say("D003", "a list is meant here", nodes.head(node.span), "write it in brackets: [ONE, TWO]")
             return ()
         if len(node.items) > most:
-            self.say("D006", f"{len(node.items)} values where at most {most} fit", _head(node.span), "keep fewer")
+            self.say("D006", f"{len(node.items)} values where at most {most} fit", nodes.head(node.span), "keep fewer")
             return ()
         found = []
         for item in node.items:
@@ -226,7 +222,7 @@ class _Reader:
         text = self.text(node)
         if isinstance(node, nodes.Text) and (not text or len(text) > LONGEST_LINE or not text.isprintable()):
             remedy = f"write one line of at most {LONGEST_LINE} printable characters"
-            self.say("D003", "this is not one short line", _head(node.span), remedy)
+            self.say("D003", "this is not one short line", nodes.head(node.span), remedy)
         return text
 
 

@@ -15,16 +15,11 @@ HEADERS = sorted(glob.glob("/usr/src/linux-headers-*/arch/x86/include/asm/msr-in
 HOW = "apt-get install linux-headers-amd64"
 
 NO_REGISTER = re.compile(
-    # Bits, masks and counts that msr-index.h gives names that begin like those of registers.
-    r"MSR_(TEST_CTRL_SPLIT_LOCK_DETECT|PLATFORM_INFO_CPUID_FAULT|IA32_UMWAIT_CONTROL_(C02_DISABLE|RESERVED|TIME_MASK)"
-    r"|IA32_CORE_CAPS_(INTEGRITY_CAPS|SPLIT_LOCK_DETECT)|IA32_POWER_CTL_BIT_EE|INTEGRITY_CAPS_PERIODIC_BIST"
-    r"|IA32_PASID_VALID|AMD64_FP_CFG_ZEN1_DENORM_FIX|AMD64_DE_CFG_(LFENCE_SERIALIZE|ZEN2_FP_BACKUP_FIX)"
-    r"|AMD64_IBS\w*REG_(COUNT|MASK|COUNT_MAX)|AMD64_SEV_(ES_|SNP_)?ENABLED|AMD64_SNP_\w+|ZEN4_BP_CFG_SHARED_BTB_FIX"
-    r"|ZEN2_BP_CFG_BUG_FIX|ZEN2_SPECTRAL_CHICKEN(?=_BIT)|AMD64_SYSCFG_MEM_ENCRYPT|K7_HWCR_(SMMLOCK|IRPERF_EN)"
-    r"|IA32_APICBASE_(BSP|ENABLE|BASE)|THERM2_CTL_TM_SELECT|IA32_MISC_ENABLE_\w+|TFA_\w+"
-    r"|MISC_FEATURES_ENABLES_(CPUID_FAULT|RING3MWAIT)|CORE_PERF_GLOBAL_OVF_CTRL_(TRACE_TOPA_PMI|OVF_BUF|COND_CHGD)"
-    r"|IA32_VMX_MISC_(INTEL_PT|VMWRITE_SHADOW_RO_FIELDS|PREEMPTION_TIMER_SCALE))(_BIT|_MASK)?\Z"
+    # Constants in hexadecimal whose names begin like those of registers.
+    r"MSR_(IA32_VMX_MISC_PREEMPTION_TIMER_SCALE|IA32_MISC_ENABLE_\w+)\Z"
 )
+BITS = re.compile(r"\(?[0-9]+\)?|.*(BIT|<<|GENMASK|~).*")
+"""What the header gives a bit, a mask or a count for a value; registers have hexadecimal numbers or other names."""
 
 DELIBERATE: dict[str, str] = {}
 """Names that policyc gives another number than Linux, and why. There are none; a new one needs its reason here."""
@@ -51,8 +46,10 @@ FIRST_OF_FAMILY = frozenset(
 def registers(text: str) -> dict[str, int]:
     """Name and number of every MSR the header defines, written as a number or by way of another name."""
     found: dict[str, int] = {}
+    bits: set[str] = set()
     for name, value in re.findall(r"^#define\s+(MSR_\w+)\s+([^/\n]+?)\s*(?:/\*.*)?$", text, re.MULTILINE):
-        if NO_REGISTER.match(name):
+        if NO_REGISTER.match(name) or BITS.fullmatch(value) or value in bits:
+            bits.add(name)
             continue
         words = re.fullmatch(r"\(?(MSR_\w+|0x[0-9a-fA-F]+)(?: \+ (\d+)\))?", value)
         assert words is not None, f"{name} {value}: neither a register nor a known bit"
