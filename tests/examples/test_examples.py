@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from policyc.database.names import Database, load
 from policyc.pipeline import compile_policy
 from policyc.semantics.policy import Variant
 from policyc.vocabulary.diagnostic import INFO
@@ -18,6 +20,11 @@ CARD = "card.pol"
 
 FILES = sorted(path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.pol"))
 POLICIES = [name for name in FILES if name not in MODULES]
+
+
+@pytest.fixture(scope="module")
+def database() -> Database:
+    return load()
 
 
 def text(name: str) -> str:
@@ -58,6 +65,15 @@ def test_an_example_says_what_it_is_and_its_language(name: str) -> None:
     first = next(line for line in lines if line and not line.startswith("#"))
     assert first == "language 1"
     assert any(line.startswith("# ") for line in lines[:4])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_example_calls_msrs_and_ports_by_their_canonical_names(name: str, database: Database) -> None:
+    code = "\n".join(line.partition("#")[0] for line in text(name).splitlines())
+    for word in set(re.findall(r"(?<![\w.])[A-Z]\w+", code)):
+        msr, port = database.msr(word), database.port(word)
+        entries = (database.msr_entries(msr[0][0]) if msr else ()) + (database.port_entries(port[0][0]) if port else ())
+        assert word not in {alias for entry in entries for alias in entry.aliases}
 
 
 @pytest.mark.parametrize("name", FILES)
