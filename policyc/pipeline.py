@@ -86,6 +86,7 @@ def compile_policy(
     from policyc.bundle.layout import lay_out
     from policyc.bundle.manifest import Contents, manifest
     from policyc.emitters.handler import emit
+    from policyc.proof import exhaustive as literal
     from policyc.proof.prove import prove
     from policyc.semantics.check import check
     from policyc.semantics.outcomes import failures, run_tests
@@ -102,7 +103,7 @@ def compile_policy(
         raise PolicyError(diagnostics)
     kept = _restricted(maps, policy, profile)
     images = _images(policy, kept, chosen.targets)
-    proof = prove(policy, kept, images)
+    proof = literal.prove(policy, kept, images) if exhaustive else prove(policy, kept, images)
     layout = lay_out(policy, images, profile)
     files = (*layout.files, *emit(policy, kept, chosen.targets))
     sources = (*read.sources, *own)

@@ -44,6 +44,13 @@ def test_a_range_that_ends_at_the_last_msr_or_past_it_matches_nothing() -> None:
     assert denied(read(document(0, (3, 0xFFFFFFBF, 64, bytes(8)))), True) == ((0xFFFFFFBF, 0xFFFFFFFE),)
 
 
+def test_a_range_without_an_msr_is_skipped() -> None:
+    subject = read(document(1, (3, 0x10, 0, b""), (0, 0x20, 0, b""), (3, 0x10, 1, b"\1" + bytes(7))))
+    assert denied(subject, True) == ((0, 0xF), (0x11, 0x7FF), (0x900, 0xFFFFFFFF))
+    assert place(subject, 0x10, True) == Place(2, 0, 0, 1)
+    assert denied(read(document(0, (3, 0, 0, b""), (3, 0x10, 0, b""))), True) == ()
+
+
 def test_x2apic_is_allowed_whatever_the_ranges_say() -> None:
     subject = read(document(1, (3, 0x7FF, 0x102, bytes(0x28))))
     assert denied(subject, True) == ((0, 0x7FF), (0x900, 0xFFFFFFFF))
