@@ -32,7 +32,7 @@ KIND_NAMES = ("rdmsr", "wrmsr", "in", "in", "in", "out", "out", "out")
 """Kind of access of each column."""
 MSR_EDGES = tuple(
     sorted(
-        {0, X2APIC_FIRST, X2APIC_LAST + 1}
+        {X2APIC_FIRST, X2APIC_LAST + 1}
         | {edge for windows in WINDOWS.values() for lo, hi in windows for edge in (lo, hi + 1)}
     )
 )
@@ -178,6 +178,7 @@ class Sheet:
                     bits = self._past(target)
                 else:
                     bits = self._row(target, strip.column, strip.first, strip.last)
+                assert len(bits) == strip.last - strip.first + 1
                 text[strip.slice()] = bits
             self._images[key] = number(text)
         return self._images[key]

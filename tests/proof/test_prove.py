@@ -356,6 +356,17 @@ def test_a_trap_on_an_access_kvm_has_no_range_for_is_refused() -> None:
     assert [each.access for each in error.mismatches] == [Access("rdmsr", 0xFFFFFFFF), Access("wrmsr", 0xFFFFFFFF)]
 
 
+def test_kvm_lets_x2apic_pass_and_its_neighbours_exit() -> None:
+    subject = policy(rule("msr", (0x7FF, 0x900)))
+    maps, images = built(subject)
+    prove(subject, maps, images)
+    for msr in (0x7FF, 0x900):
+        other = policy(*[rule("msr", (each, each)) for each in (0x7FF, 0x900) if each != msr])
+        other_images = all_images(other, all_maps(other), ["kvm"])
+        error = refused(subject, maps, other_images)
+        assert [each.access for each in error.mismatches] == [Access("rdmsr", msr), Access("wrmsr", msr)]
+
+
 def test_neighbouring_single_ports_of_every_pattern_are_proven_at_every_width() -> None:
     for pattern in itertools.product([0, 1], repeat=6):
         rules = [rule("io", (0x7FFC + at, 0x7FFC + at)) for at, bit in enumerate(pattern) if bit]
