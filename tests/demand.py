@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-TOOLS = ("headers", "cc", "clang", "clang-tidy", "cppcheck", "valgrind", "nasm", "bochs", "qemu", "kvm")
+TOOLS = ("headers", "cc", "clang", "clang-tidy", "cppcheck", "valgrind", "nasm", "bochs", "qemu", "kvm", "registry")
 
 
 def demanded() -> frozenset[str]:
