@@ -82,7 +82,8 @@ def test_the_wheel_holds_all_that_the_commands_read_and_nothing_else(built: Path
 
 def test_the_source_distribution_has_the_tests_and_what_they_read(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
-    names = {name.split("/", 1)[1] for name in tarfile.open(sdist).getnames() if "/" in name}
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     tracked = run("git", "ls-files", cwd=ROOT).splitlines() if (ROOT / ".git").exists() else []
     assert [name for name in tracked if name not in names and name != ".gitignore"] == []
     assert {"pyproject.toml", "README.md", "LICENSE", "tests/packaging/test_install.py"} <= names
