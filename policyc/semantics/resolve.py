@@ -45,6 +45,7 @@ def resolve(
     diagnostics = tuple(sorted(problems, key=Diagnostic.sort_key))
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)
+    resolver.nothing_lost(policy)
     return policy, diagnostics
 
 
@@ -56,6 +57,7 @@ class _Resolver:
         self.sink = Sink([], [], [], {}, problems)
 
     def policy(self, graph: Graph, name: str) -> Policy:
+        self.read = graph.modules
         self.scopes = self.make_scopes(graph)
         main = graph.modules[0].module
         language = max([self.language(each) for each in graph.modules], default=LANGUAGE)
@@ -78,6 +80,22 @@ class _Resolver:
             tuple(self.sink.asserts), tuple(self.sink.nevers), tests, modules,
             self.database.version,
         )  # fmt: skip
+
+    def nothing_lost(self, policy: Policy) -> None:
+        """Every statement read is in the policy: one dropped without an error would open a guest in silence."""
+        written = {tree.Rule: 0, tree.Assert: 0, tree.Never: 0}
+        for each in self.read:
+            for statement in each.module.statements:
+                for inner in statement.body if isinstance(statement, tree.Profile) else (statement,):
+                    if isinstance(inner, tree.Rule | tree.Assert | tree.Never):
+                        written[type(inner)] += 1
+        assert written == {
+            tree.Rule: len(policy.rules),
+            tree.Assert: len(policy.asserts),
+            tree.Never: len(policy.nevers),
+        }
+        tests = [each for each in self.read[0].module.statements if isinstance(each, tree.Test)]
+        assert sum(len(each.cases) for each in tests) == sum(len(each.cases) for each in policy.tests)
 
     # files
 

@@ -120,7 +120,6 @@ class Scope:
         if name not in self._numbers:
             if not self._enter(let, problems):
                 return None
-            self._numbers[name] = None
             self._numbers[name] = self.number(let.value, problems)
             self._busy.pop()
         return self._numbers[name]
@@ -283,7 +282,6 @@ class Scope:
         if name not in self._sets:
             if not self._enter(let, problems):
                 return None
-            self._sets[name] = None
             self._sets[name] = self.items(space, let.items, let.excepts, problems)
             self._busy.pop()
         return self._sets[name]
