@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundles import POLICY, compiled, files
 
 from policyc.bundle.read import load
 from policyc.bundle.write import write_bundle
 from policyc.vocabulary.diagnostic import UnreadableError
+from tests.bundle.bundles import POLICY, compiled, files
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bundles import POLICY, files, tree
 
 from policyc.bundle import write
 from policyc.bundle.read import load
 from policyc.bundle.write import write_bundle
 from policyc.targets.base import Image
 from policyc.vocabulary.diagnostic import UnreadableError
+from tests.bundle.bundles import POLICY, files, tree
 
 OTHER = POLICY.replace("0x3f9", "0x3fa")
 

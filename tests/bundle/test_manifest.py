@@ -13,12 +13,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from bundles import POLICY, compiled, files
 
 from policyc.bundle.read import manifest_schema
 from policyc.bundle.schema import violation
 from policyc.pipeline import compile_policy
 from policyc.vocabulary.diagnostic import PolicyError
+from tests.bundle.bundles import POLICY, compiled, files
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = {each: each.read_text() for each in (ROOT / "examples").rglob("*.pol")}

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from sample import TEXT, write
 
 from policyc.cli import frame, policies
 from policyc.targets import registry
+from tests.cli.sample import TEXT, write
 
 Captured = pytest.CaptureFixture[str]
 BAD = "language 1\ndefault passthrough\nintercept io 0x3ff..0x3f8\nintercept msr IA32_EFFER\n"

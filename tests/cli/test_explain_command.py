@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample import TEXT, line_of, write
 
 from policyc.cli import frame
+from tests.cli.sample import TEXT, line_of, write
 
 Captured = pytest.CaptureFixture[str]
 

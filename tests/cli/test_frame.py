@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sample import write
 
 from policyc import __version__
 from policyc.cli import commands, frame, version
 from policyc.cli.parser import Arguments
+from tests.cli.sample import write
 
 ROOT = Path(__file__).parents[2]
 CACHE = TemporaryDirectory(prefix="policyc-compiled-")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample import write
 
 from policyc.cli import frame
+from tests.cli.sample import write
 
 Captured = pytest.CaptureFixture[str]
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from sample import write
 
 from policyc.cli import commands
+from tests.cli.sample import write
 
 HEAVY = {"lark", "yaml", "jinja2", "argparse", "dataclasses", "inspect", "asyncio", "unittest", "typing_extensions"}
 """Never needed to read a policy; each costs 5 ms or more."""

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from sample import write
 
 from policyc.cli import frame
+from tests.cli.sample import write
 
 Captured = pytest.CaptureFixture[str]
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from nameless import Nameless
 
 from policyc.pipeline import Front, front
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError, UnreadableError
+from tests.pipeline.nameless import Nameless
 
 HEAD = "language 1\ndefault passthrough\n"
 MODULE = "language 1\nlet io PORTS = 0x3f8..0x3ff\nintercept io PORTS\n"

@@ -6,12 +6,12 @@ import json
 from io import StringIO
 
 import pytest
-from marked import at, found, replace
 
 from policyc.reports import concise, github, jsonform
 from policyc.reports.colour import wanted
 from policyc.vocabulary.diagnostic import INFO, WARNING, Label
 from policyc.vocabulary.span import Source, Span
+from tests.reports.marked import at, found, replace
 
 SOURCE = Source("a,b:c.pol", "language 1\nallow io 0x60\n")
 PLACE = at(SOURCE, "0x60", 2, "here")

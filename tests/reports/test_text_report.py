@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from marked import at, found, numbered, replace
 
 from policyc.reports.colour import Paint
 from policyc.reports.text import render, report, summary
@@ -13,6 +12,7 @@ from policyc.vocabulary import codes
 from policyc.vocabulary.codes import Code
 from policyc.vocabulary.diagnostic import INFO, WARNING, Edit, Fix, Label
 from policyc.vocabulary.span import Source, Span
+from tests.reports.marked import at, found, numbered, replace
 
 VM = numbered(
     {
