@@ -121,7 +121,7 @@ def _compare_runs(variant: Variant, column: int, expected: Chains, found: tuple[
         text = f"runs that cover 0..{last:#x} in column {column} without gap or overlap"
         findings.add(Mismatch(variant, where, _access(column, 0), text, "others"))
         return
-    at, right = 0, 0
+    right = 0
     for lo, hi, chain in expected:
         while found[right].hi < lo:
             right += 1

@@ -10,6 +10,7 @@ import pytest
 
 from policyc.proof.mismatch import KEPT
 from policyc.proof.prove import Compared, ProofError, prove
+from policyc.proof.rows import exits
 from policyc.semantics.policy import (
     DEFAULT_RULE,
     EXIT,
@@ -365,6 +366,18 @@ def test_kvm_lets_x2apic_pass_and_its_neighbours_exit() -> None:
         other_images = all_images(other, all_maps(other), ["kvm"])
         error = refused(subject, maps, other_images)
         assert [each.access for each in error.mismatches] == [Access("rdmsr", msr), Access("wrmsr", msr)]
+
+
+def test_wide_accesses_are_compared_beyond_their_bits(monkeypatch) -> None:
+    # Were VMX to decide accesses past the last port by their bits, as SVM does, the evaluator would be wrong on them.
+    monkeypatch.setattr("policyc.proof.prove.exits", lambda bits, width, past_exits: exits(bits, width, False))
+    error = refused(SMALL, *built(SMALL, ["vmx"]))
+    assert [each.access for each in error.mismatches] == [
+        Access(kind, port, width)
+        for kind in ("in", "out")
+        for width in (2, 4)
+        for port in range(0x10000 - width + 1, 0x10000)
+    ]
 
 
 def test_neighbouring_single_ports_of_every_pattern_are_proven_at_every_width() -> None:
