@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import NamedTuple
 
@@ -16,6 +17,11 @@ from policyc.vocabulary.diagnostic import PolicyError, error
 
 ALWAYS_CALLED = ("exit", "msr", "port", "inject")
 """Hooks that every policy can reach: an access past the last port, a port that shares its bit with another access."""
+_OF_C = re.compile(
+    r"u?int\w*_t|U?INT\w*_(MIN|MAX|C)|(size|ptrdiff|max_align|nullptr)_t|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_\w*"
+    r"|NULL|offsetof|linux|unix|i386|mem(cpy|set|move|cmp)"
+)
+"""Names of the freestanding headers, macros that compilers predefine, and what they may call on their own."""
 HOOK_OF_ACTION = {"log": "log", "trace": "trace", "notify": "notify", "kill": "kill"}
 
 
@@ -108,7 +114,7 @@ def handlers(laid: Layout, prefix: str) -> dict[str, str]:
     for each, space in _forwarding(laid):
         name = laid.actions[laid.asked[each].actions][-1].handler()
         span = laid.asked[each].span
-        if name.lower().startswith(("policyc_", f"{prefix.lower()}_")):
+        if name.lower().startswith(("policyc_", f"{prefix.lower()}_")) or _OF_C.fullmatch(name):
             said = f"the exit handler itself may define `{name}`"
             raise PolicyError([error("E066", said, span, helps=("choose another name for the function",))])
         if found.setdefault(name, space) != space:

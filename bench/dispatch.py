@@ -1,0 +1,217 @@
+"""Times the exit handler's dispatch against a linear scan, a plain binary search, a switch and a direct table.
+
+``python -m bench.dispatch [--svg docs/dispatch.svg]`` builds each variant of the handler for policies of 10, 100, 1,000
+and 4,000 port ranges and prints nanoseconds and time-stamp cycles per exit, and the bytes of code and tables. All
+variants are the same handler; only its find_run() differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from policyc.emitters import handler
+from policyc.semantics.decide import decide, variants
+from policyc.semantics.policy import EXIT, LAYER_MAIN, Action, Policy, Rule, Run
+from policyc.vocabulary.access import IO, IO_MASK
+from policyc.vocabulary.span import Source, Span
+
+SIZES = (10, 100, 1000, 4000)
+TRAFFIC = ("uniform", "hot")
+FLAGS = ("-std=gnu11", "-O2", "-ffreestanding")
+SAMPLES = 8192
+ROUNDS = 60
+HERE = Path(__file__).parent
+SIGNATURE = "static uint32_t find_run(const struct policyc_table *table, uint32_t address)\n"
+
+
+class Row(NamedTuple):
+    """One measurement. bytes_: text and read-only data of the object file."""
+
+    way: str
+    ranges: int
+    traffic: str
+    nanoseconds: float
+    cycles: int
+    bytes_: int
+
+
+def policy(ranges: int, seed: int = 1) -> Policy:
+    """That many disjoint ranges of one to eight ports, spread over the port space, of six kinds of action."""
+    chance = random.Random(seed)
+    starts = sorted(chance.sample(range(65536 // 16), ranges)) if ranges <= 4096 else []
+    kinds = (
+        EXIT,
+        (Action("drop"),),
+        (Action("const", (("value", 7),)),),
+        (Action("count"), Action("drop")),
+        (Action("passthrough"),),
+        (Action("mask", (("and", 0xFE), ("or", 0))),),
+    )
+    source = Source("bench.pol", "\n" * ranges)
+    rules = []
+    for number, start in enumerate(starts):
+        lo = start * 16 + chance.randrange(0, 8)
+        hi = lo + chance.randrange(0, 8)
+        span = Span(source, number, number)
+        rules.append(
+            Rule(
+                number, "intercept", IO, ((lo, hi),), IO_MASK, (), None, kinds[number % len(kinds)], LAYER_MAIN, None,
+                0, None, (), span, span,
+            )
+        )  # fmt: skip
+    from policyc.semantics.policy import PASSTHROUGH, Default, Defaults, VcpuClass
+
+    passing = Default(False, PASSTHROUGH, None)
+    return Policy(
+        "vm", 1, (), Defaults(passing, passing, EXIT, None), tuple(rules), (), (VcpuClass("rest", ((0, 4095),)),), (),
+        (), (), (), "",
+    )  # fmt: skip
+
+
+def linear(runs: tuple[Run, ...]) -> str:
+    return "\tuint32_t run = 0;\n\twhile (table->runs[run].last < address)\n\t\trun++;\n\treturn run;\n"
+
+
+def bsearch(runs: tuple[Run, ...]) -> str:
+    return (
+        "\tuint32_t low = 0, high = table->last;\n\twhile (low < high) {\n\t\tuint32_t middle = (low + high) / 2;\n"
+        "\t\tif (table->runs[middle].last < address)\n\t\t\tlow = middle + 1;\n\t\telse\n\t\t\thigh = middle;\n\t}\n"
+        "\treturn low;\n"
+    )
+
+
+def switch(runs: tuple[Run, ...]) -> str:
+    cases = "".join(f"\tcase {run.lo} ... {run.hi}: return {number};\n" for number, run in enumerate(runs))
+    return f"\t(void)table;\n\tswitch (address) {{\n{cases}\tdefault: return 0;\n\t}}\n"
+
+
+def direct(runs: tuple[Run, ...]) -> str:
+    numbers = [str(number) for number, run in enumerate(runs) for _ in range(run.lo, run.hi + 1)]
+    return (
+        f"\tstatic const uint16_t direct[65536] = {{{','.join(numbers)}}};\n\t(void)table;\n\treturn direct[address];\n"
+    )
+
+
+WAYS: dict[str, Callable[[tuple[Run, ...]], str] | None] = {
+    "policyc": None, "linear scan": linear, "binary search": bsearch, "switch": switch, "direct table": direct,
+}  # fmt: skip
+
+
+def traffic(kind: str, ranges: int, subject: Policy) -> str:
+    """Ports, one a line. uniform: any port of any rule; hot: nine of ten go to three ports."""
+    chance = random.Random(2)
+    known = [lo for rule in subject.rules for lo, _ in rule.ranges]
+    hot = chance.sample(known, 3)
+    if kind == "uniform":
+        ports = [chance.choice(known) for _ in range(SAMPLES)]
+    else:
+        ports = [chance.choice(hot) if chance.random() < 0.9 else chance.choice(known) for _ in range(SAMPLES)]
+    return "\n".join(map(str, ports))
+
+
+def variant(source: str, body: str) -> str:
+    """The handler with another find_run()."""
+    start = source.index(SIGNATURE)
+    stop = source.index("\n}\n", start) + 3
+    unused = "\n#define fold_address unused_fold_address\n"
+    kept = source[:start] + SIGNATURE + "{\n" + body + "\t(void)fold_address;\n}\n" + source[stop:]
+    return kept.replace(unused, "")
+
+
+def measure(ranges: int, folder: Path) -> list[Row]:
+    subject = policy(ranges)
+    maps = {each: decide(subject, each) for each in variants(subject)}
+    images = {image.name: image.data for image in handler.emit(subject, maps, ("vmx",))}
+    (folder / "exit_handler.h").write_bytes(images["exit_handler.h"])
+    runs = next(iter(maps.values())).columns[2]
+    rows = []
+    for way, make in WAYS.items():
+        text = images["exit_handler.c"].decode("ascii")
+        if make is not None:
+            text = variant(text, make(runs))
+        (folder / "exit_handler.c").write_text(text, encoding="ascii")
+        subprocess.run(["gcc", *FLAGS, "-c", "exit_handler.c", "-o", "handler.o"], cwd=folder, check=True)
+        command = ["gcc", "-std=gnu11", "-O2", "-I.", HERE / "dispatch.c", "handler.o", "-o", "dispatch"]
+        subprocess.run(command, cwd=folder, check=True)
+        sizes = subprocess.run(["size", "handler.o"], cwd=folder, check=True, capture_output=True, text=True).stdout
+        text_bytes, data_bytes = map(int, sizes.splitlines()[1].split()[:2])
+        for kind in TRAFFIC:
+            done = subprocess.run(
+                [folder / "dispatch", str(ROUNDS)], input=traffic(kind, ranges, subject), capture_output=True, text=True,
+                check=True,
+            )  # fmt: skip
+            nanoseconds, cycles = done.stdout.split()
+            rows.append(Row(way, ranges, kind, float(nanoseconds), int(cycles), text_bytes + data_bytes))
+    return rows
+
+
+def report(rows: list[Row]) -> str:
+    lines = [f"{'find_run':14} {'ranges':>6} {'traffic':8} {'ns/exit':>8} {'cycles':>7} {'bytes':>9}"]
+    for row in rows:
+        lines.append(
+            f"{row.way:14} {row.ranges:6} {row.traffic:8} {row.nanoseconds:8.2f} {row.cycles:7} {row.bytes_:9}"
+        )
+    return "\n".join(lines)
+
+
+COLOURS = {
+    "policyc": "#c02020", "linear scan": "#808080", "binary search": "#2060c0", "switch": "#208040",
+    "direct table": "#a060c0",
+}  # fmt: skip
+
+
+def svg(rows: list[Row]) -> str:
+    """Nanoseconds per exit over the number of ranges, uniform traffic; both axes logarithmic."""
+    from math import log10
+
+    chosen = [row for row in rows if row.traffic == "uniform"]
+    top = max(row.nanoseconds for row in chosen)
+    low = min(row.nanoseconds for row in chosen) * 0.8
+    place = {size: 70 + 140 * number for number, size in enumerate(SIZES)}
+
+    def y(nanoseconds: float) -> float:
+        return 300 - 260 * (log10(nanoseconds) - log10(low)) / (log10(top) - log10(low))
+
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" width="660" height="360" font-family="sans-serif" font-size="12">'
+    ]
+    parts.append('<rect width="660" height="360" fill="white"/>')
+    for size, x in place.items():
+        parts.append(f'<text x="{x}" y="325" text-anchor="middle">{size:,}</text>')
+    parts.append('<text x="280" y="350" text-anchor="middle">port ranges in the policy</text>')
+    tick = 1.0
+    for tick in (5, 10, 20, 50, 100, 200, 500, 1000, 2000):
+        if low <= tick <= top:
+            parts.append(f'<line x1="60" x2="500" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#e0e0e0"/>')
+            parts.append(f'<text x="52" y="{y(tick) + 4:.1f}" text-anchor="end">{tick} ns</text>')
+    for number, (way, colour) in enumerate(COLOURS.items()):
+        points = [(place[row.ranges], y(row.nanoseconds)) for row in chosen if row.way == way]
+        line = " ".join(f"{x},{at:.1f}" for x, at in points)
+        width = 3 if way == "policyc" else 1.5
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
+        parts += [f'<circle cx="{x}" cy="{at:.1f}" r="3" fill="{colour}"/>' for x, at in points]
+        parts.append(f'<text x="515" y="{60 + 20 * number}" fill="{colour}">{way}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--svg", type=Path, help="where to write the plot")
+    chosen = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            rows += measure(size, Path(folder))
+    print(report(rows))
+    if chosen.svg is not None:
+        chosen.svg.write_text(svg(rows), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()
