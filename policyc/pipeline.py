@@ -9,7 +9,7 @@ Nothing is written here: ``policyc.bundle.write`` puts ``Compilation.files`` on 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from policyc.bundle.layout import FileEntry, Images
@@ -26,7 +26,7 @@ from policyc.syntax.parser import parse
 from policyc.syntax.reader import decode
 from policyc.targets.base import Image
 from policyc.targets.registry import NAMES, target
-from policyc.targets.selection import LeftOut, select
+from policyc.targets.selection import LeftOut, Selection, select
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
 
 
@@ -36,6 +36,23 @@ class Front(NamedTuple):
     policy: Policy
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[FileEntry, ...]
+
+
+class Checked(NamedTuple):
+    """A policy that compiles. maps: of the variants asked for. selection: its targets, and those left out."""
+
+    policy: Policy
+    maps: Mapping[Variant, DecisionMap]
+    selection: Selection
+    images: Images
+    diagnostics: tuple[Diagnostic, ...]
+    proof: Proof
+    sources: tuple[FileEntry, ...]
+    database: Database
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return self.selection.targets
 
 
 class Compilation(NamedTuple):
@@ -69,25 +86,20 @@ def front(path: str, *, database: Names) -> Front:
     return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest), *loader.sources))
 
 
-def compile_policy(
+def check_policy(
     path: str,
     *,
     targets: tuple[str, ...] | None = None,
     profile: str | None = None,
     database_files: Sequence[str] = (),
     exhaustive: bool = False,
-) -> Compilation:
-    """Everything that ``policyc compile`` does but the writing.
+) -> Checked:
+    """Everything that can be wrong with a policy is found here: its text, its rules, its tests, its targets, its proof.
 
     targets: names of the registry; None for those of the policy, or the default ones. profile: the only one to put
     into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access.
     Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
     """
-    from policyc.bundle.layout import lay_out
-    from policyc.bundle.manifest import Contents, manifest
-    from policyc.emitters.handler import emit
-    from policyc.proof import exhaustive as literal
-    from policyc.proof.prove import prove
     from policyc.semantics.check import check
     from policyc.semantics.outcomes import failures, run_tests
 
@@ -103,12 +115,41 @@ def compile_policy(
         raise PolicyError(diagnostics)
     kept = _restricted(maps, policy, profile)
     images = _images(policy, kept, chosen.targets)
-    proof = literal.prove(policy, kept, images) if exhaustive else prove(policy, kept, images)
+    proof = _proof(exhaustive)(policy, kept, images)
+    return Checked(policy, kept, chosen, images, diagnostics, proof, (*read.sources, *own), database)
+
+
+def compile_policy(
+    path: str,
+    *,
+    targets: tuple[str, ...] | None = None,
+    profile: str | None = None,
+    database_files: Sequence[str] = (),
+    exhaustive: bool = False,
+) -> Compilation:
+    """Everything that ``policyc compile`` does but the writing. Arguments and exceptions are those of check_policy."""
+    from policyc.bundle.layout import lay_out
+    from policyc.bundle.manifest import Contents, manifest
+    from policyc.emitters.handler import emit
+
+    policy, kept, chosen, images, diagnostics, proof, sources, database = check_policy(
+        path, targets=targets, profile=profile, database_files=database_files, exhaustive=exhaustive
+    )
     layout = lay_out(policy, images, profile)
     files = (*layout.files, *emit(policy, kept, chosen.targets))
-    sources = (*read.sources, *own)
     told = manifest(Contents(policy, profile, kept, chosen, layout, files, sources, proof, database))
     return Compilation(policy, kept, chosen.targets, chosen.left_out, images, (*files, told), diagnostics, proof)
+
+
+def _proof(exhaustive: bool) -> Callable[[Policy, Mapping[Variant, DecisionMap], Images], Proof]:
+    """How to prove: by cells in milliseconds, or by the literal loop over every access."""
+    if exhaustive:
+        from policyc.proof import exhaustive as loop
+
+        return loop.prove
+    from policyc.proof.prove import prove
+
+    return prove
 
 
 def _database(files: Sequence[str]) -> tuple[Database, tuple[FileEntry, ...]]:

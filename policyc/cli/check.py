@@ -10,7 +10,7 @@ from policyc.cli.parser import Arguments, Parser
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from policyc.pipeline import Compilation
+    from policyc.pipeline import Checked
     from policyc.vocabulary.diagnostic import Diagnostic
 
 SUMMARY = "check policies: everything that compile does, and nothing written"
@@ -42,18 +42,18 @@ def run(args: Arguments) -> int:
     from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
 
     found: list[Diagnostic] = []
-    good: list[tuple[str, Compilation]] = []
+    good: list[tuple[str, Checked]] = []
     unreadable: list[str] = []
     for path in args.policies:
         try:
-            compilation = policies.compiled(args, path)
+            checked = policies.checked(args, path)
         except PolicyError as reason:
             found += reason.diagnostics
         except UnreadableError as reason:
             unreadable.append(str(reason))
         else:
-            found += compilation.diagnostics
-            good.append((path, compilation))
+            found += checked.diagnostics
+            good.append((path, checked))
     _print(args, found, good, unreadable)
     if unreadable:
         return 2
@@ -62,7 +62,7 @@ def run(args: Arguments) -> int:
 
 
 def _print(
-    args: Arguments, found: Sequence[Diagnostic], good: Sequence[tuple[str, Compilation]], unreadable: Sequence[str]
+    args: Arguments, found: Sequence[Diagnostic], good: Sequence[tuple[str, Checked]], unreadable: Sequence[str]
 ) -> None:
     from policyc.cli.frame import complain
 
@@ -84,13 +84,13 @@ def _print(
         from policyc.cli import console
 
         console.tell(found, args)
-        for path, compilation in good:
-            print(_verdict(path, compilation))
+        for path, checked in good:
+            print(_verdict(path, checked))
 
 
-def _verdict(path: str, compilation: Compilation) -> str:
+def _verdict(path: str, checked: Checked) -> str:
     from policyc.reports.cells import safe
 
-    count = len(compilation.policy.rules)
+    count = len(checked.policy.rules)
     rules = "1 rule" if count == 1 else f"{count} rules"
-    return f"{safe(path)}: compiles to {', '.join(compilation.targets)} ({rules}, {policies.proven(compilation)})"
+    return f"{safe(path)}: compiles to {', '.join(checked.targets)} ({rules}, {policies.proven(checked)})"

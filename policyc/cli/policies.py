@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
     from policyc.database.names import Database
-    from policyc.pipeline import Compilation, Front
+    from policyc.pipeline import Checked, Compilation, Front
     from policyc.semantics.policy import Condition, Policy, Variant
 
 TARGETS = ("vmx", "svm", "kvm")
@@ -75,22 +75,34 @@ def front(args: Arguments, path: str, names: Database) -> Front:
     return pipeline.front(path, database=names)
 
 
+def checked(args: Arguments, path: str) -> Checked:
+    """One policy, checked under the options of ``add_compile_options``."""
+    from policyc import pipeline
+    from policyc.cli.console import Progress
+
+    with Progress(f"checking {path}"):
+        return pipeline.check_policy(path, **_options(args))
+
+
 def compiled(args: Arguments, path: str) -> Compilation:
-    """The compilation of one policy under the options of ``add_compile_options``."""
+    """One policy, compiled under the options of ``add_compile_options``."""
     from policyc import pipeline
     from policyc.cli.console import Progress
 
     with Progress(f"compiling {path}"):
-        return pipeline.compile_policy(
-            path,
-            targets=args.target,
-            profile=args.profile,
-            database_files=tuple(args.database),
-            exhaustive=args.exhaustive,
-        )
+        return pipeline.compile_policy(path, **_options(args))
 
 
-def proven(compilation: Compilation) -> str:
+def _options(args: Arguments) -> dict[str, Any]:
+    return {
+        "targets": args.target,
+        "profile": args.profile,
+        "database_files": tuple(args.database),
+        "exhaustive": args.exhaustive,
+    }
+
+
+def proven(compilation: Checked | Compilation) -> str:
     """``12,582,912 accesses proven``."""
     return f"{compilation.proof.accesses:,} accesses proven"
 

@@ -54,7 +54,10 @@ def test_importing_a_command_is_cheap(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "absent"),
     [
-        (["check", "vm.pol"], ["policyc.emitters", "policyc.reports.text", "policyc.bundle.write", "policyc.analyses"]),
+        (
+            ["check", "vm.pol"],
+            ["policyc.emitters", "policyc.reports.text", "policyc.bundle.write", "policyc.bundle.manifest"],
+        ),
         (
             ["explain", "vm.pol", "in", "0x60"],
             ["policyc.bundle.write", "policyc.emitters", "json", "policyc.proof.prove"],
