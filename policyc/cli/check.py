@@ -25,6 +25,8 @@ policyc check vm.pol --target vmx,svm
 policyc check - --format concise < vm.pol
 # in a workflow on GitHub; warnings fail as well
 policyc check vm.pol --format github --fail-on warning
+# for a code-scanning service
+policyc check vm.pol --format sarif > findings.sarif
 """
 
 _LEVELS = ("error", "warning", "info")
@@ -34,7 +36,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("policies", metavar="POLICY", nargs="+", help="policies; - reads standard input")
     policies.add_compile_options(parser)
     parser.add_argument("--fail-on", choices=_LEVELS, default="error", help="exit with 1 from this severity on")
-    policies.add_format(parser, "concise", "github")
+    policies.add_format(parser, "concise", "github", "sarif")
 
 
 def run(args: Arguments) -> int:
@@ -80,6 +82,10 @@ def _print(
         line = concise.line if args.format == "concise" else github.line
         for diagnostic in found:
             print(line(diagnostic))
+    elif args.format == "sarif":
+        from policyc.reports import sarif
+
+        print(sarif.document(found), end="")
     else:
         from policyc.cli import console
 

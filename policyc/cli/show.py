@@ -278,6 +278,7 @@ def _image_part(exits: Exits, names: Database) -> Part:
 
 
 def _bundle(args: Arguments, names: Database) -> View:
+    from policyc.analyses.images import KINDS
     from policyc.bundle.read import load
 
     bundle = load(args.subject)
@@ -289,7 +290,7 @@ def _bundle(args: Arguments, names: Database) -> View:
         except KeyError:
             known = ", ".join(sorted({each.profile for each in manifest.variants if each.profile})) or "none"
             raise UsageError(f"the bundle has no profile `{args.profile}`", f"its profiles: {known}") from None
-    view = _images(args, files, names)
+    view = _images(args, {kind: files[kind] for kind in KINDS if kind in files}, names)
     profiles = sorted({each.profile for each in manifest.variants if each.profile})
     head = [
         f"bundle of policy {manifest.policy}, made by policyc {manifest.policyc}",

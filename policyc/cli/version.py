@@ -22,9 +22,10 @@ def run(args: Arguments) -> int:
     import platform
 
     from policyc import __version__
+    from policyc.database.entry import VERSION
     from policyc.semantics.resolve import LANGUAGE
 
-    fields = {"policyc": __version__, "language": LANGUAGE, "python": platform.python_version()}
+    fields = {"policyc": __version__, "language": LANGUAGE, "database": VERSION, "python": platform.python_version()}
     if args.format == "json":
         from policyc.reports.jsonform import document
 

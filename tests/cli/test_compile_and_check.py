@@ -139,6 +139,8 @@ def test_check_for_programs(here: Path, capsys: Captured) -> None:
     assert (len(out.splitlines()), err) == (2, "")
     assert frame.run(["check", "bad.pol", "--format", "github"]) == 1
     assert capsys.readouterr().out.startswith("::error file=bad.pol,line=3,endLine=3,col=14,endColumn=25,title=E021")
+    assert frame.run(["check", "bad.pol", "--format", "sarif"]) == 1
+    assert [each["ruleId"] for each in json.loads(capsys.readouterr().out)["runs"][0]["results"]] == ["E021", "E031"]
     assert frame.run(["check", "bad.pol", "--format", "json"]) == 1
     got = json.loads(capsys.readouterr().out)
     assert [each["code"] for each in got["diagnostics"]] == ["E021", "E031"]

@@ -113,6 +113,33 @@ def test_bytes_that_are_not_what_is_said(size: int, kind: str, tmp_path: Path, c
     assert capsys.readouterr().err.startswith(f"policyc: {path}: ")
 
 
+def test_a_bundle_is_checked_and_all_its_images_are_shown(tmp_path: Path, capsys: Captured) -> None:
+    bundle = tmp_path / "vm.bundle"
+    assert frame.run(["compile", write(tmp_path), "-o", str(bundle)]) == 0
+    capsys.readouterr()
+    lines = shown(capsys, str(bundle))
+    assert lines[0].startswith("bundle of policy vm, made by policyc ")
+    assert "profiles: hardened" in lines
+    assert [line.split(":")[0] for line in lines if ".bin: " in line] == [
+        "msr.bin",
+        "io.bin",
+        "msrpm.bin",
+        "iopm.bin",
+    ]
+    assert not any("IA32_DEBUGCTL" in line for line in lines)
+    assert any("IA32_DEBUGCTL" in line for line in shown(capsys, str(bundle), "--profile", "hardened"))
+    assert any("0x70..0x71" in line for line in shown(capsys, str(bundle), "--vcpu", "0"))
+    assert frame.run(["show", str(bundle), "--profile", "none"]) == 2
+    (bundle / "msr.bin").write_bytes(bytes(4096))
+    assert frame.run(["show", str(bundle)]) == 2
+    assert "was altered" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path, capsys: Captured) -> None:
+    assert frame.run(["show", str(tmp_path)]) == 2
+    assert "it has no manifest.json" in capsys.readouterr().err
+
+
 def test_a_map_draws_both_windows_and_the_ports(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 
-from policyc.reports import concise, github, jsonform
+from policyc.reports import concise, github, jsonform, sarif
 from policyc.reports.colour import wanted
 from policyc.vocabulary.diagnostic import INFO, WARNING, Label
 from policyc.vocabulary.span import Source, Span
@@ -54,6 +54,39 @@ def test_json_gives_places_in_lines_and_offsets() -> None:
     assert got["fixes"] == [{"title": "write 0x61", "safe": False, "edits": [{**place, "text": "0x61"}]}]
     assert (got["code"], got["slug"], got["severity"]) == ("E032", "unknown-port", "error")
     assert SOURCE.text[20:24] == "0x60"
+
+
+def test_sarif_gives_regions_fixes_and_each_rule_once() -> None:
+    point = found("Y701", "m", Label(Span(SOURCE, 0, 0)), PLACE, severity=INFO)
+    log = json.loads(sarif.document([FOUND, point, FOUND]))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    assert [each["id"] for each in run["tool"]["driver"]["rules"]] == ["E032", "Y701"]
+    assert [(each["ruleId"], each["ruleIndex"], each["level"]) for each in run["results"]] == [
+        ("E032", 0, "error"),
+        ("Y701", 1, "note"),
+        ("E032", 0, "error"),
+    ]
+    region = {"startLine": 2, "startColumn": 10, "endLine": 2, "endColumn": 14}
+    where = {"artifactLocation": {"uri": "a%2Cb%3Ac.pol"}, "region": region}
+    first, second, _ = run["results"]
+    assert first["locations"] == [{"physicalLocation": where, "message": {"text": "here"}}]
+    assert first["fixes"][0]["artifactChanges"] == [
+        {
+            "artifactLocation": where["artifactLocation"],
+            "replacements": [{"deletedRegion": region, "insertedContent": {"text": "0x61"}}],
+        }
+    ]
+    assert first["message"]["text"] == "100% wrong\nreally\nnote: n\nhelp: h"
+    assert second["locations"][0]["physicalLocation"]["region"] == {
+        "startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1,
+    }  # fmt: skip
+    assert second["relatedLocations"][0]["id"] == 1
+
+
+def test_sarif_of_nothing_is_a_clean_run() -> None:
+    (run,) = json.loads(sarif.document([]))["runs"]
+    assert run["results"] == []
 
 
 class Terminal(StringIO):

@@ -1,0 +1,91 @@
+"""Diagnostics as SARIF 2.1.0, which code-scanning services read (OASIS, sarif-v2.1.0-os).
+
+Columns count UTF-16 code units or characters as ``columnKind`` says; here characters, as everywhere in policyc.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from policyc import __version__
+from policyc.vocabulary.codes import CODES
+from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix, Label
+from policyc.vocabulary.span import Span
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+
+
+def document(found: Sequence[Diagnostic]) -> str:
+    """One SARIF log with one run, and a newline."""
+    codes = sorted({each.code for each in found})
+    run = {
+        "tool": {"driver": {"name": "policyc", "version": __version__, "rules": [_rule(code) for code in codes]}},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(each, codes.index(each.code)) for each in found],
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _rule(code: str) -> dict[str, Any]:
+    about = CODES[code]
+    return {
+        "id": code,
+        "name": about.slug,
+        "shortDescription": {"text": f"{about.about}."},
+        "defaultConfiguration": {"level": _LEVELS[about.severity]},
+    }
+
+
+def _result(found: Diagnostic, rule: int) -> dict[str, Any]:
+    said = [found.message, *(f"note: {each}" for each in found.notes), *(f"help: {each}" for each in found.helps)]
+    result: dict[str, Any] = {
+        "ruleId": found.code,
+        "ruleIndex": rule,
+        "level": _LEVELS[found.severity],
+        "message": {"text": "\n".join(said)},
+    }
+    if found.primary is not None:
+        result["locations"] = [_location(found.primary)]
+    if found.secondary:
+        result["relatedLocations"] = [{"id": at, **_location(each)} for at, each in enumerate(found.secondary, 1)]
+    if found.fixes:
+        result["fixes"] = [_fix(each) for each in found.fixes]
+    return result
+
+
+def _location(label: Label) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": _uri(label.span.source.name)}, "region": _region(label.span)}
+    return {"physicalLocation": place, **({"message": {"text": label.text}} if label.text else {})}
+
+
+def _region(span: Span) -> dict[str, int]:
+    """endColumn is the column after the last character; an empty region has equal columns."""
+    line, column = span.source.position(span.start)
+    last, after = span.source.position(span.end)
+    return {"startLine": line, "startColumn": column, "endLine": last, "endColumn": after}
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    files: dict[str, list[Edit]] = {}
+    for edit in fix.edits:
+        files.setdefault(edit.span.source.name, []).append(edit)
+    changes = [
+        {
+            "artifactLocation": {"uri": _uri(name)},
+            "replacements": [
+                {"deletedRegion": _region(each.span), "insertedContent": {"text": each.text}} for each in edits
+            ],
+        }
+        for name, edits in files.items()
+    ]
+    return {"description": {"text": fix.title}, "artifactChanges": changes}
+
+
+def _uri(name: str) -> str:
+    """A relative URI reference; what cannot stand in one is percent-encoded (RFC 3986), a colon too: no scheme."""
+    plain = "/-._~ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    data = name.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if chr(byte) in plain else f"%{byte:02X}" for byte in data)
