@@ -229,6 +229,7 @@ def test_a_changed_link_of_any_run_is_refused_at_its_first_address() -> None:
                 found = refused(LAYERED, changed(maps, variant, column, bad), images).mismatches[0]
                 assert (found.variant, found.where, found.access.column) == (variant, "decision map", column)
                 assert found.access.address == run.lo
+                assert found.rule == (None if run.chain[0] == DEFAULT_RULE else run.chain[0])
 
 
 def test_a_swapped_shortened_or_lengthened_chain_is_refused() -> None:
