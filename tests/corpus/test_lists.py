@@ -170,6 +170,17 @@ def test_the_list_as_bare_numbers_gives_the_hypervisors_image(name: str, tmp_pat
     compare(each, images(compile_policy(str(path)), each.target, None))
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("jailhouse_io_")])
+def test_a_cells_ports_are_the_same_bits_on_amd(name: str, tmp_path: Path) -> None:
+    """Jailhouse fills what follows the last port with ones."""
+    each = load(name)
+    path = tmp_path / "vm.pol"
+    path.write_text(naive_policy(each).replace("target vmx", "target svm"))
+    iopm = images(compile_policy(str(path)), "svm", None)["iopm.bin"]
+    assert sha256(iopm[:8192]) == each.expected["vmx_io_bitmap"]["sha256"]
+    assert iopm[8192:] == b"\xff" * 4096
+
+
 def test_every_list_is_stated_by_an_example() -> None:
     assert sorted(STATED_BY) == NAMES
 
