@@ -89,6 +89,7 @@ def read_actions(
             terminal = each
         elif any(done.name == name for done in chain):
             problems.append(error("E064", f"`{name}` is given twice", each.span, helps=("once is enough",)))
+            break
         if action is not None:
             chain.append(action)
     if len(problems) > before:
@@ -186,7 +187,8 @@ def _argument(
     if parameter.kind == "number":
         value = evaluate(expr, problems)
         if value is not None and action == "log" and value > LOG_RATE_LAST:
-            problems.append(error("E063", f"a rate of {value} does not fit 32 bits", expr.span))
+            said = f"a rate of {value} does not fit 32 bits"
+            problems.append(error("E063", said, expr.span, helps=("a rate is in events a second; 0 is no limit",)))
             return None
         return value
     text = expr.text if isinstance(expr, tree.Name) else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from policyc.syntax import tree
 from policyc.vocabulary.access import IO, MSR, MSR_LAST, PORT_LAST
-from policyc.vocabulary.diagnostic import WARNING, Diagnostic, Edit, Fix, error
+from policyc.vocabulary.diagnostic import WARNING, Diagnostic, Edit, Fix, Label, error
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Span
@@ -44,10 +45,12 @@ def in_space(space: str, value: int, span: Span, problems: list[Diagnostic], lo:
     if value <= LAST[space]:
         return True
     if space == MSR:
-        problems.append(error("E023", f"MSR index {value:#x} does not exist", span, "MSR indexes end at 0xffffffff"))
+        said = f"MSR index {value:#x} does not exist"
+        helps = ("an MSR index has 32 bits: count its digits",)
+        problems.append(error("E023", said, span, "MSR indexes end at 0xffffffff", helps=helps))
         return False
     notes = ["a multi-byte IN or OUT that runs past 0xffff always exits, whatever the bitmap says"]
-    helps: tuple[str, ...] = ()
+    helps = ("a port has 16 bits: count its digits",)
     if lo is not None and lo <= PORT_LAST:
         lost = f"{PORT_LAST + 1:#x}..{value:#x}"
         notes.append(f"cut silently, this range would lose {count(IO, value - PORT_LAST)} ({lost})")
@@ -93,6 +96,36 @@ def hint_decimal(database: Names, space: str, expr: tree.Expr, problems: list[Di
     )
 
 
+_HEX = re.compile(r"0[xX][0-9A-Za-z_]+")
+_SPACE = re.compile(r"\b(msr|io|rdmsr|wrmsr|in|out)\b")
+_HEX_DIGITS = "0123456789ABCDEF"
+
+
+def explain_number(database: Names, found: Diagnostic) -> Diagnostic:
+    """E011 with what the number was to be: an MSR index or a port, and the only known one that is one digit away."""
+    if found.primary is None or found.code != "E011" or _HEX.fullmatch(found.primary.span.text) is None:
+        return found
+    span = found.primary.span
+    before = span.source.text[max(span.source.line_start(span.line), span.start - 200) : span.start]
+    words = _SPACE.findall(before)
+    if not words or "->" in before or "value" in before:
+        return found
+    space = MSR if "msr" in words[-1] else IO
+    what = "MSR index" if space == MSR else "port"
+    helps = found.helps
+    name_of = database.msr_name if space == MSR else database.port_name
+    digits = span.text[2:].replace("_", "")
+    wrong = [at for at, char in enumerate(digits) if char.upper() not in _HEX_DIGITS]
+    if len(wrong) == 1:
+        texts = [digits[: wrong[0]] + each + digits[wrong[0] + 1 :] for each in _HEX_DIGITS]
+        known = [(text, name) for text in texts if int(text, 16) <= LAST[space] and (name := name_of(int(text, 16)))]
+        if len(known) == 1:
+            text, name = known[0]
+            only = f"it is the only known {'MSR' if space == MSR else 'port'} one digit away"
+            helps = (*helps[:1], f"did you mean 0x{text} ({name})? {only}")
+    return found._replace(primary=Label(span, f"in this {what}"), helps=helps)
+
+
 def unknown_name(database: Names, space: str, name: tree.Name, sets: list[str], modules: list[str]) -> Diagnostic:
     """E031 or E032, with what may have been meant."""
     code, word, command = ("E031", "MSR", "msr") if space == MSR else ("E032", "I/O port", "port")
@@ -110,6 +143,16 @@ def unknown_name(database: Names, space: str, name: tree.Name, sets: list[str], 
     if text in modules:
         return error(
             "E043", f"`{text}` is a module, not an address", name.span, helps=(f"name a set of it: {text}.NAME",)
+        )
+    upper = text.upper()
+    if upper != text and (database.msr(upper) if space == MSR else database.port(upper)) is not None:
+        return error(
+            code,
+            f"no {word} is named `{text}`",
+            name.span,
+            "names of the database are written in upper case",
+            helps=(f"write {upper}",),
+            fixes=(Fix(f"write {upper}", (Edit(name.span, upper),)),),
         )
     close = nearest(text, sets, 1)
     found = database.suggest_msr(text) if space == MSR else database.suggest_port(text)

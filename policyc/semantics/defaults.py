@@ -24,13 +24,15 @@ class DefaultReader:
         found: dict[str, Default] = {}
         for each in statements:
             value = self.one(each)
-            for space in self.spaces(each):
-                if space in found:
+            spaces = self.spaces(each)
+            again = next((space for space in spaces if space in found), None)
+            for space in spaces:
+                if space == again:
                     before = found[space].span
                     first = () if before is None else (Label(before, "first stated here"),)
                     said = "the default is stated twice"
                     self.problems.append(error("E071", said, each.span, secondary=first, helps=("keep one of them",)))
-                elif value is not None:
+                elif value is not None and space not in found:
                     found[space] = value
         return found
 

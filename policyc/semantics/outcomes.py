@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from policyc.semantics.addresses import Names
 from policyc.semantics.claims import decided_by, decider, matches
+from policyc.semantics.limits import few
 from policyc.semantics.policy import EXIT, DecisionMap, Policy, Test, TestCase, Variant
 from policyc.semantics.verdicts import Judge, Verdict, views
 from policyc.semantics.wording import access_text, actions_text
@@ -43,8 +44,8 @@ def run_tests(
 
 
 def failures(results: Iterable[CaseResult]) -> list[Diagnostic]:
-    """The diagnostics of the cases that failed."""
-    return [each.diagnostic for each in results if each.diagnostic is not None]
+    """The diagnostics of the cases that failed; of very many the first, and how many more there are."""
+    return list(few(each.diagnostic for each in results if each.diagnostic is not None))
 
 
 def _run(

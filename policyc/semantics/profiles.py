@@ -63,7 +63,7 @@ class _Walk:
 
     def parent(self, parent: tree.Name) -> tuple[str, ...]:
         if parent.text not in self.known:
-            close = nearest(parent.text, self.known)
+            close = nearest(parent.text, [each for each in self.known if each not in self.trail])
             helps = (f"did you mean `{close[0]}`?",) if close else ("a profile extends profiles of the same file",)
             self.problems.append(error("E035", f"there is no profile `{parent.text}`", parent.span, helps=helps))
             return ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from policyc.semantics import vcpus
-from policyc.semantics.addresses import Names
+from policyc.semantics.addresses import Names, explain_number
 from policyc.semantics.defaults import OUTSIDE, DefaultReader
+from policyc.semantics.limits import Patience, few
 from policyc.semantics.modules import MAIN, Graph, Loaded, Loader, gather
 from policyc.semantics.policy import (
     EXIT,
@@ -42,7 +43,7 @@ def resolve(
     """
     resolver = _Resolver(database, tuple(targets), problems)
     policy = resolver.policy(gather(main, loader, problems), name)
-    diagnostics = tuple(sorted(problems, key=Diagnostic.sort_key))
+    diagnostics = few(explain_number(database, each) for each in problems)
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)
     resolver.nothing_lost(policy)
@@ -55,6 +56,7 @@ class _Resolver:
         self.known_targets = targets
         self.problems = problems
         self.sink = Sink([], [], [], {}, problems)
+        self.patience = Patience(problems)
 
     def policy(self, graph: Graph, name: str) -> Policy:
         self.read = graph.modules
@@ -68,12 +70,14 @@ class _Resolver:
         profiles = self.profiles(found, defaults, main)
         for number, loaded in enumerate(graph.modules):
             self.module(number, loaded)
+        tests = tuple(self.test(each) for each in main.statements if isinstance(each, tree.Test))
+        if self.patience.spent():
+            self.problems.append(self.patience.closing())
         classes = vcpus.classes(rule.vcpus for rule in self.sink.rules if rule.vcpus is not None)
         if len(classes) > vcpus.MAX_CLASSES:
             span = next(rule.span for rule in self.sink.rules if rule.vcpus is not None)
             said = f"the rules tell {len(classes)} groups of vCPUs apart"
             self.problems.append(error("E004", said, span, f"at most {vcpus.MAX_CLASSES} are possible"))
-        tests = tuple(self.test(each) for each in main.statements if isinstance(each, tree.Test))
         modules = tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules)
         return Policy(
             name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes,
@@ -107,10 +111,10 @@ class _Resolver:
                 alias: None if key is None else scopes[key] for alias, key in graph.aliases[loaded.key].items()
             }
             for each in loaded.module.statements:
-                if isinstance(each, tree.LetSet | tree.LetConst):
+                if isinstance(each, tree.LetSet | tree.LetConst) and not self.patience.spent():
                     self.define(scope, each)
         for loaded in reversed(graph.modules):
-            scopes[loaded.key].check_all(self.problems)
+            scopes[loaded.key].check_all(self.problems, self.patience)
         return scopes
 
     def define(self, scope: Scope, let: tree.LetSet | tree.LetConst) -> None:
@@ -210,13 +214,15 @@ class _Resolver:
         """Rules, assertions and `never allow` of one file; what an imported file must not hold is told."""
         reader = RuleReader(self.scopes[loaded.key], number, self.sink)
         for statement in loaded.module.statements:
+            if self.patience.spent():
+                return
             if isinstance(statement, tree.Rule | tree.Assert | tree.Never):
                 reader.read(statement, None)
             elif isinstance(statement, tree.Profile):
                 if loaded.key != MAIN:
                     self.problems.append(self.only_main("profile", statement.name.span))
                 for each in statement.body:
-                    if not isinstance(each, tree.Default):
+                    if not isinstance(each, tree.Default) and not self.patience.spent():
                         reader.read(each, statement.name.text)
             elif isinstance(statement, tree.Default) and loaded.key != MAIN:
                 self.problems.append(self.only_main("default", statement.span))
@@ -284,7 +290,7 @@ class _Resolver:
     def test(self, node: tree.Test) -> Test:
         scope = self.scopes[MAIN]
         names = {profile.name.text for profile in self.profile_nodes}
-        cases = [test_case(each, scope, names, self.problems) for each in node.cases]
+        cases = [test_case(each, scope, names, self.problems) for each in node.cases if not self.patience.spent()]
         return Test(node.name.value, tuple(each for each in cases if each is not None), 0, node.name.span)
 
 

@@ -50,6 +50,9 @@ _TRANSLATED = {"read": "in", "write": "out", "rw": "inout", "in": "read", "out":
 _READS = 1 << MSR_READ | IN_MASK
 _GP: Actions = (Action("inject", (("vector", VECTORS["gp"]),)),)
 
+MOST_CONDITIONS = 16
+"""Joined by ``and`` in one rule."""
+
 
 class Sink(NamedTuple):
     """Where what was read goes. handlers: C function to the space it serves and the place that says so."""
@@ -161,13 +164,19 @@ class RuleReader:
             else:
                 lo, size = self.scope.number(item.base, self.problems), self.scope.number(item.size, self.problems)
                 hi = None if lo is None or size is None else lo + size - 1
+                if size == 0:
+                    said = "a length of 0 covers nothing"
+                    self.problems.append(error("E024", said, item.size.span, helps=("delete the item",)))
+                    continue
             if lo is None or hi is None:
                 continue
             if lo > hi:
-                self.problems.append(error("E021", f"vCPUs start at {lo} but end at {hi}", item.span, "empty"))
+                helps = (f"write {hi}..{lo}",)
+                said = f"vCPUs start at {lo} but end at {hi}"
+                self.problems.append(error("E021", said, item.span, "empty: the low end must come first", helps=helps))
             elif hi > VCPU_LAST:
                 said = f"vCPU {hi} is above {VCPU_LAST}, the last one"
-                self.problems.append(error("E025", said, item.span))
+                self.problems.append(error("E025", said, item.span, helps=(f"vCPUs are 0..{VCPU_LAST}",)))
             else:
                 found.append((lo, hi))
         return intervals.normal(found)
@@ -176,6 +185,11 @@ class RuleReader:
 
     def conditions(self, node: tree.Rule, columns: int) -> tuple[tuple[Condition, ...], int]:
         """The conditions, and the columns that can meet them: a read carries no value, a byte no word. E068."""
+        if len(node.conditions) > MOST_CONDITIONS:
+            said = f"a rule has at most {MOST_CONDITIONS} conditions"
+            at = node.conditions[MOST_CONDITIONS].span
+            self.problems.append(error("E004", said, at, helps=("ask for several bits at once: value & 0xf0 == 0x30",)))
+            return (), columns
         made = [each for each in map(self.condition, node.conditions) if each is not None]
         if not made or len(made) < len(node.conditions):
             return (), columns

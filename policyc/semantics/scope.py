@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policyc.semantics.addresses import LAST, Names, count, hint_decimal, in_space, reversed_range, unknown_name
+from policyc.semantics.limits import Patience
 from policyc.syntax import tree
 from policyc.vocabulary import intervals
 from policyc.vocabulary.access import IO, MSR
@@ -13,6 +14,10 @@ from policyc.vocabulary.near import nearest
 U64 = (1 << 64) - 1
 MAX_DEPTH = 64
 """Sets inside sets, operators inside operators."""
+
+
+MOST_NAMES = 2000
+"""Definitions of a file up to which a misspelt name is compared with each."""
 
 
 class Scope:
@@ -95,12 +100,18 @@ class Scope:
             if value is None or right is None:
                 return None
             if each.op == "<<" and right > 63:
-                problems.append(error("E012", f"a shift by {right} leaves nothing of 64 bits", each.right.span))
+                said = f"a shift by {right} leaves nothing of 64 bits"
+                problems.append(error("E012", said, each.right.span, helps=("shift by 0..63",)))
                 return None
             value = {"|": value | right, "&": value & right, "+": value + right, "<<": value << (right & 63)}[each.op]
             if value > U64:
                 problems.append(
-                    error("E012", f"`{each.span.text}` is {value:#x}, which does not fit 64 bits", each.span)
+                    error(
+                        "E012",
+                        f"`{each.span.text}` is {value:#x}, which does not fit 64 bits",
+                        each.span,
+                        helps=("the largest number is 0xffff_ffff_ffff_ffff",),
+                    )
                 )
                 return None
         return value
@@ -108,16 +119,19 @@ class Scope:
     def _no_number(self, expr: tree.Expr, problems: list[Diagnostic]) -> None:
         text = expr.span.text
         if isinstance(expr, tree.Name) and expr.text not in self.lets:
-            consts = [name for name, let in self.lets.items() if isinstance(let, tree.LetConst)]
+            consts = [name for name in self._others() if isinstance(self.lets[name], tree.LetConst)]
             close = nearest(expr.text, consts)
             helps = (f"did you mean `{close[0]}`?",) if close else (f"define it: let const {expr.text} = 0x...",)
             problems.append(error("E033", f"there is no constant `{text}`", expr.span, helps=helps))
         else:
-            problems.append(error("E043", f"`{text}` is not a constant", expr.span, "a number is needed here"))
+            helps = ("write the number, or a name made with `let const`",)
+            problems.append(
+                error("E043", f"`{text}` is not a constant", expr.span, "a number is needed here", helps=helps)
+            )
 
     def _const(self, let: tree.LetConst, problems: list[Diagnostic]) -> int | None:
         name = let.name.text
-        if name not in self._numbers:
+        if name not in self._numbers or let in self._busy:
             if not self._enter(let, problems):
                 return None
             self._numbers[name] = self.number(let.value, problems)
@@ -259,7 +273,7 @@ class Scope:
             return self._set(space, expr.text, expr, problems)
         found = self.database.msr(expr.text) if space == MSR else self.database.port(expr.text)
         if found is None:
-            problems.append(unknown_name(self.database, space, expr, list(self.lets), list(self.modules)))
+            problems.append(unknown_name(self.database, space, expr, self._others(), list(self.modules)))
         return found
 
     def _set(self, space: str, name: str, user: tree.Expr, problems: list[Diagnostic]) -> Intervals | None:
@@ -279,7 +293,7 @@ class Scope:
                 )
             )
             return None
-        if name not in self._sets:
+        if name not in self._sets or let in self._busy:
             if not self._enter(let, problems):
                 return None
             self._sets[name] = self.items(space, let.items, let.excepts, problems)
@@ -319,7 +333,7 @@ class Scope:
         if family is None:
             known = (self.database.msr(name) if space == MSR else self.database.port(name)) is not None
             if not known or name in self.lets:
-                problems.append(unknown_name(self.database, space, expr.name, list(self.lets), list(self.modules)))
+                problems.append(unknown_name(self.database, space, expr.name, self._others(), list(self.modules)))
             else:
                 problems.append(
                     error("E043", f"`{name}` is one register, not a family", expr.span, helps=(f"write {name}",))
@@ -346,9 +360,17 @@ class Scope:
         numbers = [member(name, each) for each in range(lo, hi + 1)]
         return intervals.normal((each, each) for each in numbers if each is not None)
 
-    def check_all(self, problems: list[Diagnostic]) -> None:
+    def _others(self) -> list[str]:
+        """What this file defines, without what is being defined: nothing is meant by its own definition."""
+        if len(self.lets) > MOST_NAMES:
+            return []
+        return [name for name, let in self.lets.items() if let not in self._busy]
+
+    def check_all(self, problems: list[Diagnostic], patience: Patience) -> None:
         """Resolve every definition, so that a mistake in an unused one is told too."""
         for name, let in self.lets.items():
+            if patience.spent():
+                return
             if isinstance(let, tree.LetConst):
                 self._const(let, problems)
             else:

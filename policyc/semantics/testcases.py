@@ -27,13 +27,16 @@ def test_case(node: tree.Case, scope: Scope, profiles: set[str], problems: list[
     if node.value is not None and kind in ("rdmsr", "in"):
         problems.append(error("E067", f"`{kind}` carries no value", node.value.span, helps=("leave `value` out",)))
     elif node.value is not None and value >> 8 * width:
-        problems.append(error("E063", f"{value:#x} does not fit an access of {8 * width} bits", node.value.span))
+        said = f"{value:#x} does not fit an access of {8 * width} bits"
+        helps = ("say `width 2` or `width 4`",) if width < 4 else ()
+        problems.append(error("E063", said, node.value.span, helps=helps))
     cpl = _number(node.cpl, scope, problems)
     if node.cpl is not None and cpl > 3:
         problems.append(error("E063", f"there is no privilege level {cpl}", node.cpl.span, helps=("levels are 0..3",)))
     vcpu = None if node.vcpu is None else _number(node.vcpu, scope, problems)
     if node.vcpu is not None and vcpu is not None and vcpu > VCPU_LAST:
-        problems.append(error("E025", f"vCPU {vcpu} is above {VCPU_LAST}", node.vcpu.span))
+        said = f"vCPU {vcpu} is above {VCPU_LAST}, the last one"
+        problems.append(error("E025", said, node.vcpu.span, helps=(f"vCPUs are 0..{VCPU_LAST}",)))
     if node.profile is not None and node.profile.text not in profiles:
         close = nearest(node.profile.text, profiles)
         helps = (f"did you mean `{close[0]}`?",) if close else ()
@@ -55,5 +58,6 @@ def _width(expr: tree.Expr, space: str, scope: Scope, problems: list[Diagnostic]
         return 8
     width = scope.number(expr, problems)
     if width is not None and width not in WIDTHS:
-        problems.append(error("E052", f"an IN or OUT has 1, 2 or 4 bytes, not {width}", expr.span))
+        said = f"an IN or OUT has 1, 2 or 4 bytes, not {width}"
+        problems.append(error("E052", said, expr.span, helps=("say `width 1`, `width 2` or `width 4`",)))
     return width if width in WIDTHS else 1

@@ -112,7 +112,10 @@ def _dash_range(failure: Failure) -> Diagnostic | None:
 
 def _foreign_comment(failure: Failure) -> Diagnostic | None:
     if failure.at.kind == "character" and (failure.rest.startswith(("//", "/*", ";"))):
-        if failure.text == ";" and not failure.rest[1:].strip():
+        after = failure.rest[1:].split(None, 1)
+        if failure.text == ";" and after and after[0] in (*STATEMENT_WORDS, *ACTION_WORDS):
+            return _e001("a statement ends with its line, not with `;`", failure.span, "", "begin a new line here")
+        if failure.text == ";" and not after:
             return _e001("a statement ends with its line, not with `;`", failure.span, "", "delete the `;`", fix="")
         mark = ";" if failure.text == ";" else failure.rest[:2]
         return _e001(f"`{mark}` does not start a comment", failure.span, "", "comments start with `#`")
@@ -145,13 +148,19 @@ _SYNONYMS = {
 }  # fmt: skip
 
 
+_BLOCKS = {"profile": "profile run {", "test": 'test "what it shows" {'}
+
+
+def _no_block(span: Span) -> Diagnostic:
+    return _e001(f"`{span.text}` needs a block in braces", span, "", f"begin like this: {_BLOCKS[span.text]}")
+
+
 def _first_word(failure: Failure) -> Diagnostic | None:
     if failure.at.before or failure.symbol == "case" or failure.at.kind == "end":
         return None
     text = failure.text
-    if text in ("profile", "test"):
-        what = "profile run {" if text == "profile" else 'test "what it shows" {'
-        return _e001(f"`{text}` needs a block on its own line", failure.span, "", f"begin like this: {what}")
+    if text in _BLOCKS:
+        return _no_block(failure.span)
     if text in CASE_WORDS:
         return _e001(f"`{text}` stands in a `test` block only", failure.span, "", 'write: test "name" { ... }')
     if not text[:1].isalpha():
@@ -169,6 +178,8 @@ def _label_or_word(failure: Failure) -> Diagnostic | None:
     if len(failure.at.before) != 1 or failure.symbol != "statement" or ":" not in failure.accepted:
         return None
     first = failure.at.before[0]
+    if first.text in _BLOCKS:
+        return _no_block(first.span)
     if failure.text in ("override", "intercept", "allow", "deny"):
         return _e001(
             f"the label `{first.text}` needs a `:`",
@@ -399,11 +410,51 @@ def _computed_end(failure: Failure) -> Diagnostic | None:
     return None
 
 
+def _sign(failure: Failure) -> Diagnostic | None:
+    """``shadow(init=-1)``: where a number is needed and a minus stands."""
+    if failure.text == "-" and {"NUMBER", "~"} <= failure.accepted:
+        return _e001(
+            "numbers have no sign", failure.span, "", "write ~0 for all ones, ~0 << 4 for all but the lowest four"
+        )
+    return None
+
+
+def _quoted_name(failure: Failure) -> Diagnostic | None:
+    if failure.at.kind != "STRING" or "NAME" not in failure.accepted:
+        return None
+    bare = failure.text[1:-1]
+    shown = bare if re.fullmatch(r"[A-Za-z_]\w{0,63}", bare, re.ASCII) else "the name"
+    return _e001("names stand without quotes", failure.span, "", f"write {shown}", fix=None if shown != bare else bare)
+
+
+def _or(failure: Failure) -> Diagnostic | None:
+    if failure.text in ("or", "||") and "and" in failure.accepted:
+        return _e001(f"conditions are not joined by `{failure.text}`", failure.span, "", "write a second rule")
+    if failure.text in ("&&",) and "and" in failure.accepted:
+        return _e001("conditions are joined by `and`", failure.span, "", "write and", fix="and")
+    return None
+
+
+def _never(failure: Failure) -> Diagnostic | None:
+    if failure.word(1) == "never" and failure.text in ("msr", "io", "intercept", "deny", "passthrough"):
+        space = failure.text if failure.text in ("msr", "io") else "msr"
+        return _e001("`never` goes with `allow`", failure.span, "", f"write never allow {space} ...")
+    if failure.word(1) == "assert" and failure.text in ("msr", "io"):
+        return _e001(
+            "an assertion says what it asserts", failure.span, "", f"write assert intercepted {failure.text} ..."
+        )
+    return None
+
+
 HINTS: tuple[Callable[[Failure], Diagnostic | None], ...] = (
     _dash_range,
     _arrows,
     _foreign_character,
     _foreign_comment,
+    _sign,
+    _quoted_name,
+    _or,
+    _never,
     _open_quote,
     _computed_end,
     _first_word,

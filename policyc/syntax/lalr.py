@@ -113,7 +113,8 @@ def parse(source: Source, start: int, end: int, symbol: str, methods: tuple[Redu
             if method is None:
                 values.append(given[children[0] if children else 0])
             else:
-                values.append(method(*(given if children is None else _kept(given, children))))
+                arguments = given if children is None else _kept(given, children)
+                values.append(arguments if method is _list else method(*arguments))
             state = rows[states[-1]][origin]
             states.append(state)
             if state == final and kind == _END:
@@ -121,9 +122,12 @@ def parse(source: Source, start: int, end: int, symbol: str, methods: tuple[Redu
 
 
 def _kept(given: list[Any], children: tuple[int, ...]) -> list[Any]:
+    """The children that the rule keeps; a list that the rule only makes longer is the same list, not a copy."""
     out: list[Any] = []
-    for child in children:
-        if child >= 0:
+    for at, child in enumerate(children):
+        if at == 0 and child < -1:
+            out = given[-2 - child]
+        elif child >= 0:
             out.append(given[child])
         elif child == -1:
             out.append(None)

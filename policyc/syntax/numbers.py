@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policyc.vocabulary.diagnostic import Diagnostic, error
+from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.span import Span
 
 _DIGITS = {16: "0123456789abcdefABCDEF", 10: "0123456789", 2: "01"}
@@ -61,8 +61,9 @@ def _bad_digit(text: str, base: int, span: Span, at: int) -> Diagnostic:
     return error(
         "E011",
         f"`{char}` is not a {_KINDS[base]} digit",
-        Span(span.source, span.start + at, span.start + at + 1),
-        f"in the number `{text}`",
+        span,
+        "in this number",
+        secondary=(Label(Span(span.source, span.start + at, span.start + at + 1)),),
         helps=tuple(helps[:2]),
     )
 
@@ -71,7 +72,8 @@ def _misplaced_separator(text: str, span: Span, at: int) -> Diagnostic:
     return error(
         "E011",
         f"`_` in `{text}` does not stand between two digits",
-        Span(span.source, span.start + at, span.start + at + 1),
+        span,
+        secondary=(Label(Span(span.source, span.start + at, span.start + at + 1)),),
         helps=("`_` may separate groups of digits: 0xC000_0080",),
     )
 

@@ -49,16 +49,16 @@ class _Parser:
                 self.close()
             else:
                 self.statement(piece)
-            if len(self.problems) + len(splitting) >= MAX_MISTAKES:
+            if len(self.problems) + len(splitting) + len(self.builder.problems) >= MAX_MISTAKES:
                 break
         while self.blocks:
             self.close()
         for comment in self.pending:
             self.waive(comment, (self.source.line_count + 1, self.source.line_count + 1))
-        self.problems += splitting
+        self.problems += splitting + self.builder.problems
         if len(self.problems) >= MAX_MISTAKES:
             self.problems.append(self.too_many())
-        self.problems += self.builder.problems + self.order()
+        self.problems += self.order()
         self.problems.sort(key=Diagnostic.sort_key)
         module = tree.Module(self.source, tuple(self.statements), tuple(self.comments), tuple(self.waivers))
         return module, self.problems

@@ -33,6 +33,7 @@ class Piece(NamedTuple):
 
 
 _LINE = re.compile(r"[^\r\n]*")
+_MARK = re.compile(r"[ \t\f]*#")
 _SPECIAL = re.compile(r'[#{}"`\\]')
 _SCAN = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"?|`[^`\r\n]*`?|#[^\r\n]*|\\[ \t]*(?:\r\n|\n|\r|$)|[{}]|\r\n|\n|\r')
 _BLOCK = re.compile(r"\s*(profile|test)\b")
@@ -47,6 +48,11 @@ def pieces(source: Source, problems: list[Diagnostic]) -> Iterator[Piece]:
         match = _LINE.match(text, at)
         assert match is not None
         end = match.end()
+        mark = _MARK.match(text, at, end)
+        if mark is not None:
+            yield Piece(COMMENT, mark.end() - 1, end, True)
+            at = end + 1
+            continue
         if _SPECIAL.search(text, at, end) is None:
             start, stop = _trim(text, at, end)
             if start < stop:

@@ -14,6 +14,11 @@ _WAIVER = re.compile(r"#+[ \t]*policyc[ \t]*:[ \t]*(file-ignore|ignore)[ \t]*\[(
 _FIELD = re.compile(r'[ \t]*(?:(reason)[ \t]*=[ \t]*"([^"]*)"|(until)=(\S+)|(by)=(@\S+))')
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\Z", re.ASCII)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
+_NUMBERED = re.compile(r"[A-Za-z]\d{3}\Z", re.ASCII)
+_COMPILE_ERRORS = {word for code, each in CODES.items() if code[0] == "E" for word in (code, each.slug)}
+FAMILIES = ("P", "R", "S", "T", "X", "Y")
+"""First letters of codes that can be waived."""
+
 _FORM = '# policyc: ignore[S409] reason="why" until=2027-01-31 by=@who'
 
 
@@ -61,9 +66,14 @@ def _codes(source: Source, match: re.Match[str], base: int, problems: list[Diagn
             problems.append(
                 error("X900", f"`{text}` is not a code or rule name", span, helps=(f"write it like this: {_FORM}",))
             )
-        elif text[0].upper() == "E" and text in CODES:
+        elif text in _COMPILE_ERRORS:
             problems.append(
                 error("X904", f"{text} is a compile error and cannot be waived", span, helps=("mend the statement",))
+            )
+        elif _NUMBERED.match(text) and text[0] not in FAMILIES:
+            said = f"there is no code `{text}`"
+            problems.append(
+                error("X904", said, span, helps=(f"codes begin with {', '.join(FAMILIES[:-1])} or {FAMILIES[-1]}",))
             )
         else:
             names.append(tree.Name(text, span))
