@@ -49,10 +49,8 @@ def addresses_text(space: str, ranges: Intervals, names: Names | None = None) ->
 
 
 def named(space: str, address: int, names: Names | None) -> str:
-    """``IA32_DEBUGCTL (0x1d9)``, or the number alone where no name is known."""
-    name = None
-    if names is not None:
-        name = names.msr_name(address) if space == MSR else names.port_name(address)
+    """``IA32_DEBUGCTL (0x1d9)``; the number alone for ports, which have other names on other machines."""
+    name = names.msr_name(address) if names is not None and space == MSR else None
     return f"{address:#x}" if name is None else f"{name} ({address:#x})"
 
 
