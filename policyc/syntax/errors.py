@@ -73,13 +73,19 @@ _LOOKALIKES = {
 }  # fmt: skip
 
 
+_FULL_WIDTH = re.compile("[\uff01-\uff5e]{1,40}")
+
+
 def _foreign_character(failure: Failure) -> Diagnostic | None:
     char = failure.text
     if failure.at.kind != "character" or char.isascii():
         return None
     plain = _LOOKALIKES.get(char)
-    if plain is None and "\uff01" <= char <= "\uff5e":
-        plain = chr(ord(char) - 0xFEE0)
+    wide = _FULL_WIDTH.match(failure.rest)
+    if wide is not None:
+        span = Span(failure.source, failure.span.start, failure.span.start + wide.end())
+        narrow = "".join(chr(ord(each) - 0xFEE0) for each in wide.group())
+        return _e001(f"`{wide.group()}` is in full-width characters", span, "", f"write `{narrow}`", fix=narrow)
     shown = f"`{char}` (U+{ord(char):04X})" if char.isprintable() else f"U+{ord(char):04X}"
     if plain is None:
         return _e001(f"{shown} is not a character of the language", failure.span, "", "outside comments, text is ASCII")
@@ -131,9 +137,15 @@ def _open_quote(failure: Failure) -> Diagnostic | None:
     line = re.match(r"[^\r\n]*", failure.rest)
     closed = line is not None and failure.text in line.group()[1:]
     if not closed:
-        return _e001(f"this `{failure.text}` is never closed", failure.span, f"{what} ends on its line")
+        said = f"this `{failure.text}` is never closed"
+        return _e001(said, failure.span, f"{what} ends on its line", f"add the closing {failure.text}")
     if failure.text == "`":
-        return _e001("a name has letters, digits and `_`, and no digit first", failure.span, "in these backquotes")
+        return _e001(
+            "a name has letters, digits and `_`, and no digit first",
+            failure.span,
+            "in these backquotes",
+            "choose such a name",
+        )
     return _e001(
         "this text cannot be read", failure.span, "", 'inside quotes, write \\" for a quote and \\\\ for a backslash'
     )
@@ -155,6 +167,28 @@ def _no_block(span: Span) -> Diagnostic:
     return _e001(f"`{span.text}` needs a block in braces", span, "", f"begin like this: {_BLOCKS[span.text]}")
 
 
+def _case_outside(span: Span) -> Diagnostic:
+    return _e001(f"`{span.text}` stands in a `test` block only", span, "", 'write: test "name" { ... }')
+
+
+def _case(failure: Failure) -> Diagnostic | None:
+    """Lines of a test block."""
+    if failure.symbol != "case":
+        return None
+    if not failure.at.before:
+        said = f"`{failure.text}` is not an access" if failure.text.isalnum() else "an access is missing"
+        return _e001(said, failure.span, "", "a test holds lines such as: rdmsr 0x10 => exit")
+    if failure.at.kind == "end" and "=>" in failure.accepted:
+        return _e001("the outcome is missing", failure.span, "", "write => exit, or another action")
+    return None
+
+
+def _no_action(failure: Failure) -> Diagnostic | None:
+    if failure.at.kind == "end" and failure.word(1) in ("->", "=>"):
+        return _e001(f"`{failure.word(1)}` names no action", failure.span, "", f"actions are {', '.join(ACTION_WORDS)}")
+    return None
+
+
 def _first_word(failure: Failure) -> Diagnostic | None:
     if failure.at.before or failure.symbol == "case" or failure.at.kind == "end":
         return None
@@ -162,7 +196,7 @@ def _first_word(failure: Failure) -> Diagnostic | None:
     if text in _BLOCKS:
         return _no_block(failure.span)
     if text in CASE_WORDS:
-        return _e001(f"`{text}` stands in a `test` block only", failure.span, "", 'write: test "name" { ... }')
+        return _case_outside(failure.span)
     if not text[:1].isalpha():
         return _e001(
             f"a statement cannot begin with `{text}`",
@@ -180,6 +214,8 @@ def _label_or_word(failure: Failure) -> Diagnostic | None:
     first = failure.at.before[0]
     if first.text in _BLOCKS:
         return _no_block(first.span)
+    if first.text in CASE_WORDS:
+        return _case_outside(first.span)
     if failure.text in ("override", "intercept", "allow", "deny"):
         return _e001(
             f"the label `{first.text}` needs a `:`",
@@ -332,7 +368,7 @@ def _arrows(failure: Failure) -> Diagnostic | None:
     for wrong, right, where in (("=>", "->", "actions follow `->`"), ("->", "=>", "a test's outcome follows `=>`")):
         if failure.text == wrong and right in failure.accepted:
             return _e001(where, failure.span, "", f"write {right}", fix=right)
-    if failure.text == ":" and "->" in failure.accepted:
+    if failure.text == ":" and "->" in failure.accepted and not failure.rest[1:].lstrip()[:1].isdigit():
         return _e001("actions follow `->`", failure.span, "", "write ->", fix="->")
     if failure.text == "-" and failure.rest.startswith("- >"):
         return _e001("`->` is one word", failure.span, "", "write ->")
@@ -350,7 +386,8 @@ def _arrows(failure: Failure) -> Diagnostic | None:
 def _brackets(failure: Failure) -> Diagnostic | None:
     if failure.text in ("[", "(") and "{" in failure.accepted:
         return _e001("a set is written in braces", failure.span, "", "write { ... }")
-    if failure.text == "," and failure.at.before and failure.at.before[0].text == "(":
+    words = [word.text for word in failure.at.before]
+    if failure.text == "," and "(" in words and "->" not in words and ")" in failure.accepted:
         return _e001("a set is written in braces", failure.span, "", "write { ... }")
     if failure.text == "," and "}" not in failure.accepted and {"except", "->"} & failure.accepted:
         return _e001("several addresses stand in braces", failure.span, "", f"write {{ {failure.word(1)}, ... }}")
@@ -428,10 +465,14 @@ def _quoted_name(failure: Failure) -> Diagnostic | None:
 
 
 def _or(failure: Failure) -> Diagnostic | None:
-    if failure.text in ("or", "||") and "and" in failure.accepted:
+    if failure.text == "or" and "and" in failure.accepted:
         return _e001(f"conditions are not joined by `{failure.text}`", failure.span, "", "write a second rule")
-    if failure.text in ("&&",) and "and" in failure.accepted:
-        return _e001("conditions are joined by `and`", failure.span, "", "write and", fix="and")
+    if failure.text in ("&", "|") and failure.word(1) == failure.text:
+        said, say = {
+            "&": ("conditions are joined by `and`", "write and"),
+            "|": ("conditions are not joined by `||`", "write a second rule"),
+        }[failure.text]
+        return _e001(said, failure.span, "", say)
     return None
 
 
@@ -455,6 +496,8 @@ HINTS: tuple[Callable[[Failure], Diagnostic | None], ...] = (
     _quoted_name,
     _or,
     _never,
+    _case,
+    _no_action,
     _open_quote,
     _computed_end,
     _first_word,

@@ -40,6 +40,15 @@ FILES: dict[str, str | bytes] = {
 }
 """What the policies of these tests import."""
 
+FILES: dict[str, str | bytes] = {
+    "a.pol": "language 1\nintercept io 0x3f8..0x3ff -> forward(uart)\n",
+    "b.pol": "language 1\nlet io X = 0x60\nallow io 0x3f8 in\n",
+    "c.pol": "language 1\nintercept io 0x3f0..0x3f8 out -> kill\n",
+    "lib/b.pol": "language 1\n",
+    "baseline.pol": "language 1\nnever allow msr IA32_FEATURE_CONTROL write\n",
+}
+"""What the policies of these tests import."""
+
 
 @cache
 def database() -> Database:

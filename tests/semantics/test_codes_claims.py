@@ -88,13 +88,13 @@ CASES: list[tuple[str, list[Told]]] = [
         ],
     ),
     (
-        "intercept msr 0x10 write\nassert intercepted msr 0x10..0x11 write",
+        "intercept msr 0x1ff0 write\nassert intercepted msr 0x1ff0..0x1ff1 write",
         [
             Told(
                 "E211",
                 "4:1",
-                "`wrmsr 0x11` is not intercepted, against what is asserted",
-                "`policyc explain vm.pol wrmsr 0x11` shows the whole decision",
+                "`wrmsr 0x1ff1` is not intercepted, against what is asserted",
+                "`policyc explain vm.pol wrmsr 0x1ff1` shows the whole decision",
             ),
         ],
     ),
