@@ -76,8 +76,9 @@ class _Resolver:
         classes = vcpus.classes(rule.vcpus for rule in self.sink.rules if rule.vcpus is not None)
         if len(classes) > vcpus.MAX_CLASSES:
             span = next(rule.span for rule in self.sink.rules if rule.vcpus is not None)
-            said = f"the rules tell {len(classes)} groups of vCPUs apart"
-            self.problems.append(error("E004", said, span, f"at most {vcpus.MAX_CLASSES} are possible"))
+            said = f"the rules tell more than {vcpus.MAX_CLASSES} groups of vCPUs apart"
+            helps = ("let several vCPUs share their rules",)
+            self.problems.append(error("E004", said, span, helps=helps))
         modules = tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules)
         return Policy(
             name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes,

@@ -12,6 +12,8 @@ from policyc.vocabulary.span import Source, Span
 
 _TOKEN = re.compile(TOKEN, re.ASCII)
 _END = "end"
+_LESS = ("<", "<=", "<<")
+"""Tokens that begin like the names of rules in a table's row."""
 _ROWS: tuple[dict[str, int], ...] = STATES
 
 Reducer = Callable[..., Any]
@@ -34,7 +36,9 @@ class Unexpected(Exception):
     def accepted(self) -> frozenset[str]:
         """Kinds of token that could stand here: each is tried, for a table row alone names too many."""
         row = _ROWS[self._states[-1]]
-        return frozenset(kind for kind in row if kind[0] != "<" and _accepts(list(self._states), kind))
+        return frozenset(
+            kind for kind in row if (kind[0] != "<" or kind in _LESS) and _accepts(list(self._states), kind)
+        )
 
 
 def _accepts(states: list[int], kind: str) -> bool:

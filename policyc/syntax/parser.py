@@ -14,6 +14,9 @@ from policyc.vocabulary.span import Source, Span
 MAX_STATEMENT = 1 << 18
 """Characters of one statement."""
 
+MAX_PIECES = 1 << 17
+"""Statements, lines of blocks and comments of one file; each takes about 1 KiB once it is read."""
+
 _IN_PROFILE = (tree.Rule, tree.Default, tree.Assert, tree.Never)
 
 
@@ -42,7 +45,10 @@ class _Parser:
 
     def run(self) -> tuple[tree.Module, list[Diagnostic]]:
         splitting: list[Diagnostic] = []
-        for piece in pieces(self.source, splitting):
+        for count, piece in enumerate(pieces(self.source, splitting)):
+            if count == MAX_PIECES:
+                self.problems.append(self.too_long(piece))
+                break
             if piece.kind == COMMENT:
                 self.comment(piece)
             elif piece.kind == CLOSE:
@@ -62,6 +68,11 @@ class _Parser:
         self.problems.sort(key=Diagnostic.sort_key)
         module = tree.Module(self.source, tuple(self.statements), tuple(self.comments), tuple(self.waivers))
         return module, self.problems
+
+    def too_long(self, piece: Piece) -> Diagnostic:
+        said = f"a file has at most {MAX_PIECES:,} statements and comments"
+        at = Span(self.source, piece.start, piece.start + 1)
+        return error("E004", said, at, helps=("put some into a file of their own, and import it",))
 
     def too_many(self) -> Diagnostic:
         last = max((each.primary.span.end for each in self.problems if each.primary), default=0)

@@ -83,7 +83,9 @@ def front(text: str | bytes, files: dict[str, str | bytes] | None = None) -> tup
     try:
         module, problems = parse(decode("vm.pol", text.encode() if isinstance(text, str) else text))
         main = Loaded(MAIN, "vm.pol", "vm.pol", module)
-        policy, said = resolve(main, Memory(files or {}), database(), name="vm", targets=TARGETS, problems=problems)
+        policy, said = resolve(
+            main, Memory({} if files is None else files), database(), name="vm", targets=TARGETS, problems=problems
+        )
     except PolicyError as reason:
         return None, list(reason.diagnostics)
     maps = {each: decide(policy, each) for each in variants(policy)}

@@ -296,8 +296,8 @@ def test_twenty_thousand_overlapping_rules_cost_little_more_than_disjoint_ones()
     apart = seconds(make(*(rule("intercept", MSR, (4 * n, 4 * n + 1), actions=KILL) for n in range(count))))
     nested = seconds(make(*(rule("intercept", MSR, (n, 200_000 - n), actions=KILL) for n in range(count))))
     clashing = seconds(make(*(rule("intercept", MSR, (n, 200_000 - n), actions=const(n)) for n in range(count))))
-    assert nested < 3 * apart + 0.05
-    assert clashing < 3 * apart + 0.05
+    assert nested < 3 * apart + 0.2
+    assert clashing < 3 * apart + 0.2
 
 
 def test_twenty_thousand_values_of_one_port_are_told_apart() -> None:

@@ -34,7 +34,7 @@ CASES: list[tuple[str, str, str, str, str]] = [
     ('intercept io ..0x10', '1:14', 'this range has no low end', 'a range has both ends: 0x3f8..0x3ff', ''),
     ('intercept io 0x60..0x64..0x68', '1:24', '`..` does not fit here', 'expected the end of the line, an access word, `->`, `except`, `on`, `when` or `width`', ''),
     ('intercept io 0x60 len 2 len 3', '1:25', '`len` does not fit here', 'expected the end of the line, an access word, `->`, `except`, `on`, `when` or `width`', ''),
-    ('intercept io COM1 + 4 len 2', '1:23', '`len` does not fit here', 'the order is: intercept msr|io ADDRESSES [except ADDRESSES] [read|write|in|out] [width N] [when ...] [on vcpu N] [-> ACTIONS]', ''),
+    ('intercept io COM1 + 4 len 2', '1:23', 'a calculation beside `len` stands in parentheses', 'write (BASE + 4) len 2', ''),
     ('intercept io 0x600..BASE + 4 -> kill', '1:26', 'a calculation beside `..` or `len` stands in parentheses', 'write 0x600..(BASE + 4)', ''),
     ('let const A = 2 * 3', '1:17', '`*` is not an operator here', 'numbers are joined by |, &, + and <<, and `~` before one', ''),
     ('intercept msr 0x10 -> shadow(init=-1)', '1:35', 'numbers have no sign', 'write ~0 for all ones, ~0 << 4 for all but the lowest four', ''),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lark import Token, Tree
+from lark.exceptions import UnexpectedInput
 
 from policyc.syntax import _tables, generate
-from policyc.syntax.lalr import parse, reducers
+from policyc.syntax.lalr import Unexpected, parse, reducers
 from policyc.vocabulary.span import Source
 
 STATEMENTS = [
@@ -57,6 +62,55 @@ def as_generic(value: Any) -> Any:
     if isinstance(value, Tree):
         return (str(value.data), [as_generic(each) for each in value.children])
     return value
+
+
+TOKENS = sorted(
+    {
+        word
+        for _, text in STATEMENTS
+        for word in re.findall(r"[A-Za-z_]\w*|\d\w*|`\w+`|\"[^\"]*\"|\.\.|[-=]>|[=!<>]=|<<|\S", text)
+    }
+)
+
+
+@cache
+def theirs() -> Any:
+    return generate.build()
+
+
+def accepted_by_both(symbol: str, text: str) -> tuple[bool, bool]:
+    ours = lark = True
+    try:
+        parse(Source("x.pol", text), 0, len(text), symbol, reducers(Generic()))
+    except Unexpected:
+        ours = False
+    try:
+        theirs().parse(text, start=symbol)
+    except UnexpectedInput:
+        lark = False
+    return ours, lark
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    st.sampled_from(["statement", "case", "profile_head", "test_head"]), st.lists(st.sampled_from(TOKENS), max_size=8)
+)
+def test_our_driver_accepts_what_lark_accepts_of_any_words(symbol: str, words: list[str]) -> None:
+    ours, lark = accepted_by_both(symbol, " ".join(words))
+    assert ours == lark
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.sampled_from(STATEMENTS), st.data())
+def test_our_driver_accepts_what_lark_accepts_of_statements_with_a_word_changed(
+    statement: tuple[str, str], data: st.DataObject
+) -> None:
+    symbol, text = statement
+    words = re.findall(r"[A-Za-z_]\w*|\d\w*|`\w+`|\"[^\"]*\"|\.\.|[-=]>|[=!<>]=|<<|\S", text)
+    at = data.draw(st.integers(0, len(words) - 1))
+    put = data.draw(st.lists(st.sampled_from(TOKENS), max_size=2))
+    ours, lark = accepted_by_both(symbol, " ".join([*words[:at], *put, *words[at + 1 :]]))
+    assert ours == lark
 
 
 @pytest.mark.parametrize(("symbol", "text"), STATEMENTS, ids=[text for _, text in STATEMENTS])
