@@ -73,7 +73,7 @@ def measure(name: str, make: Callable[[], str | bytes]) -> dict[str, object]:
     """In a child process, so that each input has its own peak of memory."""
     reading, writing = os.pipe()
     if not os.fork():
-        from frontend import told
+        from tests.semantics.frontend import told
 
         text = make()
         start = time.process_time()
@@ -92,7 +92,7 @@ def measure(name: str, make: Callable[[], str | bytes]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    import frontend
+    from tests.semantics import frontend
 
     frontend.database()
     for title, _, maker in INPUTS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from policies import ACCESS, KILL, Draft, condition, const, rule
 
 from policyc.semantics.policy import (
     EXIT,
@@ -16,6 +15,7 @@ from policyc.semantics.policy import (
     Variant,
 )
 from policyc.vocabulary.access import IO, MSR, OUT_MASK
+from tests.semantics.policies import ACCESS, KILL, Draft, condition, const, rule
 
 CONDITIONS = [condition(text) for text in ("value == 1", "value & 0x3 != 2", "value > 9", "cpl == 3")]
 

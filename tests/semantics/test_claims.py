@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_chain import drafts
-from policies import (
+
+from policyc.proof.evaluate import evaluate
+from policyc.semantics import policy as law
+from policyc.semantics.check import check
+from policyc.semantics.conflicts import conflicts
+from policyc.semantics.decide import decide, variants
+from policyc.semantics.outcomes import failures, run_tests
+from policyc.semantics.policy import Action, DecisionMap, Policy, Variant
+from policyc.vocabulary.access import IN1, IN4, IO, MSR, OUT1, OUT2, OUT4, Access
+from policyc.vocabulary.diagnostic import Diagnostic
+from tests.semantics.naive_chain import drafts
+from tests.semantics.policies import (
     ACCESS,
     COUNT,
     EXIT,
@@ -24,16 +34,6 @@ from policies import (
     profile,
     rule,
 )
-
-from policyc.proof.evaluate import evaluate
-from policyc.semantics import policy as law
-from policyc.semantics.check import check
-from policyc.semantics.conflicts import conflicts
-from policyc.semantics.decide import decide, variants
-from policyc.semantics.outcomes import failures, run_tests
-from policyc.semantics.policy import Action, DecisionMap, Policy, Variant
-from policyc.vocabulary.access import IN1, IN4, IO, MSR, OUT1, OUT2, OUT4, Access
-from policyc.vocabulary.diagnostic import Diagnostic
 
 OUT = 1 << OUT1 | 1 << OUT2 | 1 << OUT4
 

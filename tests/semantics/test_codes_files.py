@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from frontend import FILES, HEAD, Told, brief, database, front, told
 
 from policyc.pipeline import front as pipeline_front
 from policyc.vocabulary.codes import CODES
 from policyc.vocabulary.diagnostic import PolicyError
+from tests.semantics.frontend import FILES, HEAD, Told, brief, database, front, told
 
 BYTES: list[tuple[str, str | bytes, Told]] = [
     ("latin-1", b"language 1\n# caf\xe9\n", Told("E002", "2:6", "byte 0xe9 is not UTF-8 text", "save the file as UTF-8 | outside comments, a policy is plain ASCII")),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from frontend import FILES, HEAD, Told, told
+
+from tests.semantics.frontend import FILES, HEAD, Told, told
 
 CASES: list[tuple[str, list[Told]]] = [
     (

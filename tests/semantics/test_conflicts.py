@@ -8,13 +8,13 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_chain import drafts
-from policies import COUNT, KILL, Draft, condition, const, make, profile, rule
 
 from policyc.semantics.conflicts import MOST, conflicts
 from policyc.semantics.policy import LAYER_IMPORT, LAYER_MAIN, Action, Actions, Policy, Rule
 from policyc.vocabulary.access import COLUMN_WIDTHS, IO, MSR
 from policyc.vocabulary.diagnostic import Diagnostic
+from tests.semantics.naive_chain import drafts
+from tests.semantics.policies import COUNT, KILL, Draft, condition, const, make, profile, rule
 
 UART: Actions = (Action("forward", (("handler", "uart"),)),)
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_chain import chain_of, drafts
-from policies import KILL, condition, defaults, make, profile, rule
 
 from policyc.semantics.decide import decide, variants
 from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Variant
 from policyc.vocabulary.access import COLUMN_NAMES, IN1, IO, MSR, MSR_LAST, MSR_READ, MSR_WRITE, OUT1, PORT_LAST
+from tests.semantics.naive_chain import chain_of, drafts
+from tests.semantics.policies import KILL, condition, defaults, make, profile, rule
 
 BASE = Variant()
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from frontend import FILES, HEAD, database, front, told
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ import policyc
 from policyc.syntax import _tables
 from policyc.vocabulary.codes import CODES
 from policyc.vocabulary.diagnostic import Diagnostic
+from tests.semantics.frontend import FILES, HEAD, database, front, told
 
 WORDS = [
     *(word for word in _tables.KEYWORDS), "0x10", "0x3f8", "378", "0xG", "007", "99999999999999999999", "IA32_EFER", "COM1",
@@ -112,15 +112,12 @@ def test_a_missing_last_line_end_changes_nothing() -> None:
     assert told(HEAD + "intercept io") == told(HEAD + "intercept io\n")
 
 
-CHILD = Path(__file__).with_name("hostile_inputs.py")
-
-
 @pytest.fixture(scope="module")
 def measured() -> dict[str, dict[str, object]]:
     """Each hostile input in one process of its own."""
     root = str(Path(policyc.__file__).parent.parent)
     done = subprocess.run(
-        [sys.executable, str(CHILD)],
+        [sys.executable, "-m", "tests.semantics.hostile_inputs"],
         capture_output=True,
         text=True,
         timeout=250,
@@ -132,7 +129,7 @@ def measured() -> dict[str, dict[str, object]]:
 
 
 def test_every_hostile_input_ends_in_reports_of_the_right_code(measured: dict[str, dict[str, object]]) -> None:
-    from hostile_inputs import INPUTS
+    from tests.semantics.hostile_inputs import INPUTS
 
     assert {name: each["codes"] for name, each in measured.items()} == {name: codes for name, codes, _ in INPUTS}
     assert max(int(str(each["count"])) for each in measured.values()) <= 202

@@ -7,8 +7,6 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_chain import drafts
-from policies import COUNT, DROP, EXIT, GP, KILL, Draft, condition, const, defaults, make, profile, rule
 
 from policyc.proof.evaluate import evaluate
 from policyc.semantics.conditions import holds
@@ -17,6 +15,8 @@ from policyc.semantics.policy import PASSTHROUGH, Actions, Condition, Policy, Va
 from policyc.semantics.verdicts import Judge, View, views
 from policyc.semantics.witness import cases
 from policyc.vocabulary.access import COLUMN_NAMES, COLUMN_WIDTHS, IN1, IN4, IO, MSR, OUT1, OUT4, PORT_LAST, Access
+from tests.semantics.naive_chain import drafts
+from tests.semantics.policies import COUNT, DROP, EXIT, GP, KILL, Draft, condition, const, defaults, make, profile, rule
 
 PLAIN = View("kvm", ())
 
