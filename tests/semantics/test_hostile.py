@@ -157,7 +157,8 @@ def pace() -> float:
     return best
 
 
-SLOWER = max(1.0, pace() / 0.07)
+SLOWER = max(2.0, pace() / 0.06)
+"""Times are promised for an idle machine; this one may be shared, and its caches with it."""
 
 
 def test_the_database_is_the_real_one() -> None:
