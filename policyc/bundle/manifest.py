@@ -17,7 +17,7 @@ from policyc.bundle.layout import FileEntry, Layout
 from policyc.bundle.read import FORMAT_VERSION, MANIFEST, MAX_BUNDLE, MAX_MANIFEST
 from policyc.proof.mismatch import Proof
 from policyc.semantics.policy import Actions, DecisionMap, Policy, Rule, Run, Variant
-from policyc.semantics.wording import action_text
+from policyc.semantics.wording import action_text, condition_text
 from policyc.targets.base import Image
 from policyc.targets.registry import target
 from policyc.targets.selection import Selection
@@ -143,6 +143,10 @@ def _rule(policy: Policy, rule: Rule) -> dict[str, object]:
         "label": rule.label,
         "profile": rule.profile,
         "verb": rule.verb,
+        "space": rule.space,
+        "ranges": rule.ranges,
+        "columns": [name for column, name in enumerate(COLUMN_NAMES) if rule.columns >> column & 1],
+        "conditions": [condition_text(each) for each in rule.conditions],
         "actions": _actions(rule.actions),
     }
 

@@ -334,7 +334,7 @@ def _link(policy: Policy, found: Explanation, each: Considered) -> tuple[str, ..
     from policyc.analyses import explanation
     from policyc.reports.cells import safe
     from policyc.semantics.policy import DEFAULT_RULE
-    from policyc.semantics.wording import columns_text
+    from policyc.semantics.wording import columns_text, condition_text
 
     hardware = found.verdict.reason in ("past-last-port", "x2apic-unfiltered")
     why = {
@@ -349,7 +349,7 @@ def _link(policy: Policy, found: Explanation, each: Considered) -> tuple[str, ..
     if each.says == explanation.COLUMN:
         why = f"only for {columns_text(rule.columns)}"
     if each.condition is not None:
-        why = f"its condition does not hold: {policies.condition_text(each.condition)}"
+        why = f"its condition does not hold: {condition_text(each.condition)}"
     where = f"{safe(rule.statement.source.name)}:{rule.statement.line}" + (f" {rule.label}" if rule.label else "")
     return explanation.layer_name(rule), where, _rule_says(policy, each.rule), why
 

@@ -9,7 +9,7 @@ from policyc.cli.parser import Arguments, Parser, UsageError
 if TYPE_CHECKING:
     from policyc.database.names import Database
     from policyc.pipeline import Checked, Compilation, Front
-    from policyc.semantics.policy import Condition, Policy, Variant
+    from policyc.semantics.policy import Policy, Variant
 
 TARGETS = ("vmx", "svm", "kvm")
 """As policyc.targets.registry.NAMES, which a test holds equal; here so that `help` need not import targets."""
@@ -124,13 +124,6 @@ def variant(policy: Policy, profile: str | None, vcpu: int | None) -> Variant:
         if contains(each.vcpus, vcpu):
             return Variant(profile, index)
     raise UsageError(f"there is no vCPU {vcpu}", "vCPUs are numbered 0..4095")
-
-
-def condition_text(condition: Condition) -> str:
-    """``value & 0x80000000 != 0x0``."""
-    every = condition.mask == (1 << 64) - 1
-    subject = condition.subject if every else f"{condition.subject} & {condition.mask:#x}"
-    return f"{subject} {condition.op} {condition.operand:#x}"
 
 
 def _text(path: str) -> str:

@@ -198,11 +198,11 @@ def _default_stretch(stretch: Stretch, decisions: DecisionMap, space: str) -> bo
 
 
 def _policy_line(policy: Policy, stretch: Stretch, space: str, names: Database) -> Line:
-    from policyc.semantics.wording import actions_text, columns_text
+    from policyc.semantics.wording import actions_text, columns_text, condition_text
 
     said = []
     for step in stretch.steps:
-        conditions = " and ".join(policies.condition_text(each) for each in step.conditions)
+        conditions = " and ".join(condition_text(each) for each in step.conditions)
         said.append(actions_text(step.actions) + (f" if {conditions}" if conditions else ""))
     rules = [policy.rules[number].statement for number in stretch.rules if number >= 0]
     where = " ".join(dict.fromkeys(f"{each.source.name}:{each.line}" for each in rules))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policyc.semantics.addresses import Names, count
-from policyc.semantics.policy import VECTORS, Action, Actions, Rule
+from policyc.semantics.policy import VECTORS, Action, Actions, Condition, Rule
 from policyc.vocabulary.access import (
     COLUMN_NAMES,
     COLUMN_WIDTHS,
@@ -136,6 +136,12 @@ def action_text(action: Action) -> str:
             parts.append(f"or={added:#x}")
         return f"mask({', '.join(parts)})"
     return action.name
+
+
+def condition_text(condition: Condition) -> str:
+    """``value & 0x80000000 != 0x0``."""
+    subject = condition.subject if condition.mask == _U64 else f"{condition.subject} & {condition.mask:#x}"
+    return f"{subject} {condition.op} {condition.operand:#x}"
 
 
 def says(rule: Rule) -> str:
