@@ -20,7 +20,7 @@ from policyc.semantics.policy import Actions, Assertion, DecisionMap, Default, N
 from policyc.semantics.verdicts import Judge, Verdict, views
 from policyc.semantics.wording import access_text, actions_text, addresses_text
 from policyc.vocabulary import intervals
-from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IO, MSR, MSR_WRITE
+from policyc.vocabulary.access import COLUMN_NAMES, COLUMN_WIDTHS, COLUMNS, IO, MSR, MSR_WRITE
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.intervals import Intervals
 
@@ -134,13 +134,24 @@ def _report(
     space = MSR if first.column <= MSR_WRITE else IO
     notes = [_example(first) + decided_by(first.verdict, first.judge.view.target)]
     many = intervals.size(broken.addresses) > 1
-    also = f"so it is from {addresses_text(space, broken.addresses, names)}" if many else ""
+    also = f"it fails at {addresses_text(space, broken.addresses, names)}" if many else ""
     where = _where(policy, broken)
     if also or where:
         notes.append("; ".join(part for part in (also, where) if part))
-    kind = ("rdmsr", "wrmsr", "in", "in", "in", "out", "out", "out")[first.column]
-    helps = (f"`policyc explain {policy.modules[0].name} {kind} {first.address:#x}` shows the whole decision",)
+    helps = (f"`{_explain(policy, first)}` shows the whole decision",)
     return error(code, said, claim.span, label, secondary=secondary, notes=tuple(notes), helps=helps)
+
+
+def _explain(policy: Policy, first: Counterexample) -> str:
+    """The command that explains a counterexample."""
+    word, _, width = COLUMN_NAMES[first.column].partition(" width ")
+    command = f"policyc explain {policy.modules[0].name} {word} {first.address:#x}"
+    if width not in ("", "1"):
+        command += f" --width {width}"
+    if first.verdict.value:
+        command += f" --value {first.verdict.value:#x}"
+    profile = first.judge.decisions.variant.profile
+    return command if profile is None else f"{command} --profile {profile}"
 
 
 def _assertion_words(claim: Assertion, access: str, verdict: Verdict) -> str:

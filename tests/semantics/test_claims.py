@@ -71,7 +71,7 @@ def test_a_counterexample_is_concrete_and_names_who_decides() -> None:
     assert [(each.span.line, each.span.text, each.text) for each in found.secondary] == [
         (2, "0x14..0x15", "this rule decides it")
     ]
-    assert found.notes == ("it is decided by the rule shown", "so it is from MSRs 0x14..0x15")
+    assert found.notes == ("it is decided by the rule shown", "it fails at MSRs 0x14..0x15")
     assert found.helps == ("`policyc explain vm.pol wrmsr 0x14` shows the whole decision",)
 
 
@@ -146,6 +146,7 @@ def test_a_claim_is_told_once_with_the_profiles_in_which_it_fails() -> None:
     found = told(policy)
     assert [each.code for each in found] == ["E211", "E212"]
     assert found[0].notes[1] == "in the profiles `run` and `late`"
+    assert found[0].helps == ("`policyc explain vm.pol wrmsr 0x3a --profile run` shows the whole decision",)
 
 
 def test_claims_of_a_profile_bind_those_that_extend_it() -> None:
