@@ -155,6 +155,8 @@ def _failed(reason: Exception, args: Arguments | None) -> int:
         return complain(reason.message, reason.help)
     if isinstance(reason, OSError):
         return _system(reason)
+    if isinstance(reason, MemoryError):
+        return complain("not enough memory")
     from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
 
     if isinstance(reason, UnreadableError):

@@ -144,14 +144,17 @@ def _join(source: Source, rows: list[tuple[int, list[Mark]]]) -> list[tuple[int,
     out: list[tuple[int, list[Mark]]] = []
     for number, marks in sorted(rows, key=lambda row: (row[0], row[1][0].start)):
         if out and out[-1][0] == number:
-            together = [*out[-1][1], *marks]
-            shown = cells(source.line(number))
+            line, together = source.line(number), [*out[-1][1], *marks]
             lo, hi = min(each.start for each in together), max(each.end for each in together)
-            if _width(shown) <= WINDOW or _width(shown[lo:hi]) <= WINDOW // 2:
+            if _fits(line, WINDOW) or _fits(line[lo:hi], WINDOW // 2):
                 out[-1] = (number, together)
                 continue
         out.append((number, marks))
     return out
+
+
+def _fits(text: str, columns: int) -> bool:
+    return len(text) <= columns and _width(cells(text)) <= columns
 
 
 # drawing
@@ -185,21 +188,24 @@ def _width(shown: list[tuple[str, int]]) -> int:
 
 def _window(line: str, marks: list[Mark]) -> tuple[str, list[Mark]]:
     """The line as shown, and the marks moved from characters to columns of it."""
-    shown = cells(line)
+    first, last = min(each.start for each in marks), max(each.end for each in marks)
+    # A line may have a million characters: only those that can come into the window are looked at.
+    cut = max(0, first - WINDOW) if len(line) > 4 * WINDOW else 0
+    shown = cells(line[cut : cut + 4 * WINDOW])
     lo, hi = 0, len(shown)
     if _width(shown) > WINDOW:
-        lo, hi = _surroundings(shown, min(each.start for each in marks), max(each.end for each in marks))
-    left, right = ("..." if lo else ""), ("..." if hi < len(shown) else "")
+        lo, hi = _surroundings(shown, first - cut, last - cut)
+    left, right = ("..." if cut + lo else ""), ("..." if cut + hi < len(line) else "")
     columns = [len(left)]
     for _, width in shown[lo:hi]:
         columns.append(columns[-1] + width)
 
     def column(character: int) -> int:
-        return columns[min(max(character - lo, 0), hi - lo)]
+        return columns[min(max(character - cut - lo, 0), hi - lo)]
 
     placed = []
     for mark in marks:
-        start = column(mark.start) + max(0, mark.start - len(shown))
+        start = column(mark.start) + max(0, mark.start - len(line))
         placed.append(mark._replace(start=start, end=max(start + 1, column(mark.end))))
     return left + "".join(text for text, _ in shown[lo:hi]) + right, placed
 

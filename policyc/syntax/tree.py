@@ -3,7 +3,7 @@
 Literal spellings are kept (``Number.text``), so that a formatter or a fix can print them back.
 """
 
-from __future__ import annotations
+# Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.
 
 from typing import NamedTuple
 
@@ -38,8 +38,8 @@ class Element(NamedTuple):
     """``NAME[lo]`` (hi is None) or ``NAME[lo..hi]``: members of a database family."""
 
     name: Name
-    lo: Expr
-    hi: Expr | None
+    lo: "Expr"
+    hi: "Expr | None"
     span: Span
 
 
@@ -47,7 +47,7 @@ class Unary(NamedTuple):
     """op: ``~``."""
 
     op: str
-    operand: Expr
+    operand: "Expr"
     span: Span
 
 
@@ -55,8 +55,8 @@ class Binary(NamedTuple):
     """op: ``|``, ``&``, ``+`` or ``<<``; all bind alike, to the left."""
 
     op: str
-    left: Expr
-    right: Expr
+    left: "Expr"
+    right: "Expr"
     span: Span
 
 

@@ -109,6 +109,7 @@ def test_a_bug_says_so(broken: list[BaseException], capsys: Captured, monkeypatc
     ("reason", "status", "said"),
     [
         (KeyboardInterrupt(), 130, ""),
+        (MemoryError(), 2, "policyc: not enough memory\n"),
         (
             FileNotFoundError(2, "No such file or directory", "a\x1b.pol"),
             2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -368,6 +369,25 @@ def test_a_place_longer_than_the_window_still_ends() -> None:
     source = Source("vm.pol", "x" * 10_000)
     lines = render(found("E012", "m", Label(Span(source, 0, 10_000), "long"))).splitlines()
     assert lines[3:] == [f"1 | {'x' * 120}...", f"  | {'^' * 120} long"]
+
+
+def test_a_line_of_a_mebibyte_costs_no_more_than_its_window() -> None:
+    source = Source("vm.pol", "x" * (1 << 20))
+    places = [Label(Span(source, at, at + 5), "here") for at in range(0, 1 << 20, 10_000)]
+    start = time.process_time()
+    for place in places:
+        lines = render(found("E012", "m", place)).splitlines()
+        assert len(lines[3]) <= 4 + 120 + 6
+        assert lines[4].endswith("^^^^^ here")
+    assert time.process_time() - start < 1
+
+
+def test_tabs_of_a_long_line_are_counted_in_columns() -> None:
+    source = Source("vm.pol", "\t" * 500 + "HERE" + "\t" * 500)
+    lines = render(found("E031", "m", at(source, "HERE", 1))).splitlines()
+    where = lines[4].index("^")
+    assert lines[3][where : where + 4] == "HERE"
+    assert len(lines[3]) <= 4 + 120 + 6
 
 
 # patches, counts, colours
