@@ -227,11 +227,12 @@ def _story(policy: Policy, found: Explanation, names: Database, paint: Paint) ->
 
 
 def _headline(found: Explanation, names: Database, paint: Paint) -> str:
-    from policyc.semantics.wording import actions_text, named
+    from policyc.semantics.wording import actions_text
 
     access, verdict = found.access, found.verdict
     msr = access.kind in ("rdmsr", "wrmsr")
-    words = f"{access.kind} {named('msr' if msr else 'io', access.address, names)}"
+    name = _name(access.kind, access.address, names)
+    words = f"{access.kind} " + (f"{name} ({access.address:#x})" if name else f"{access.address:#x}")
     if not msr:
         words += f" width {access.width}"
     if access.kind in ("wrmsr", "out"):
