@@ -104,7 +104,7 @@ def _exits(compilation: Compilation) -> list[str]:
     of = "the base policy" if profile is None else f"profile {profile}"
     lines = [
         f"  exits of {of}: {summary.trapped[MSR_READ]:,} MSRs read, {summary.trapped[MSR_WRITE]:,} written, "
-        f"{_trapped_ports(compilation):,} ports in {ports} ranges"
+        f"{_counted(_trapped_ports(compilation), 'port')} in {_counted(ports, 'range')}"
     ]
     excess = _excess(compilation)
     if excess is not None and excess["accesses"]:
@@ -119,6 +119,10 @@ def _exits(compilation: Compilation) -> list[str]:
         ]
         lines.append(f"  {excess['accesses']:,} port accesses exit though the policy passes them on: {', '.join(why)}")
     return lines
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _trapped_ports(compilation: Compilation) -> int:
