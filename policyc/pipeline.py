@@ -86,9 +86,22 @@ def front(path: str, *, database: Names) -> Front:
     return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest), *loader.sources))
 
 
+def front_ir(path: str, *, database: Names) -> Front:
+    """The same for a resolved policy in JSON, as ``policyc.ir.emit`` writes it. path: ``-`` is standard input."""
+    from policyc.ir.document import MAX_BYTES, decode_json
+    from policyc.ir.read import resolved
+
+    data = read_stdin(MAX_BYTES) if path == "-" else read_file(path, MAX_BYTES)
+    name, where = ("<stdin>", "<stdin>") if path == "-" else (path, recorded(path))
+    source = decode_json(name, data)
+    policy, diagnostics = resolved(source, where, database, NAMES)
+    return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest),))
+
+
 def check_policy(
     path: str,
     *,
+    reader: Callable[..., Front] = front,
     targets: tuple[str, ...] | None = None,
     profile: str | None = None,
     database_files: Sequence[str] = (),
@@ -96,7 +109,7 @@ def check_policy(
 ) -> Checked:
     """Everything that can be wrong with a policy is found here: its text, its rules, its tests, its targets, its proof.
 
-    targets: names of the registry; None for those of the policy, or the default ones. profile: the only one to put
+    reader: front, or front_ir for a resolved policy. targets: names of the registry; None for those of the policy, or the default ones. profile: the only one to put
     into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access.
     Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
     """
@@ -104,7 +117,7 @@ def check_policy(
     from policyc.semantics.outcomes import failures, run_tests
 
     database, own = _database(database_files)
-    read = front(path, database=database)
+    read = reader(path, database=database)
     policy = read.policy
     maps = {variant: decide(policy, variant) for variant in variants(policy)}
     chosen = select(policy, tuple(maps.values()), targets)
@@ -122,6 +135,7 @@ def check_policy(
 def compile_policy(
     path: str,
     *,
+    reader: Callable[..., Front] = front,
     targets: tuple[str, ...] | None = None,
     profile: str | None = None,
     database_files: Sequence[str] = (),
@@ -133,7 +147,12 @@ def compile_policy(
     from policyc.emitters.handler import emit
 
     policy, kept, chosen, images, diagnostics, proof, sources, database = check_policy(
-        path, targets=targets, profile=profile, database_files=database_files, exhaustive=exhaustive
+        path,
+        reader=reader,
+        targets=targets,
+        profile=profile,
+        database_files=database_files,
+        exhaustive=exhaustive,
     )
     layout = lay_out(policy, images, profile)
     files = (*layout.files, *emit(policy, kept, chosen.targets))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -22,16 +22,43 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 _WORDLESS = ("$schema", "$defs", "title", "description")
 
 
+Path = tuple[str | int, ...]
+
+
+class Violation(NamedTuple):
+    """What a schema forbids. path: member names and item numbers that lead to it; empty for the whole document."""
+
+    path: Path
+    said: str
+
+    def text(self) -> str:
+        """``files[3].size: 7 is below 8``."""
+        at = ""
+        for each in self.path:
+            if isinstance(each, int):
+                at += f"[{each}]"
+            else:
+                at += f".{_key(each)}" if at else _key(each)
+        return f"{at or 'the document'}: {self.said}"
+
+
 def violation(value: object, schema: Schema) -> str | None:
     """The first thing about a JSON value that its schema forbids, as in ``files[3].size: 7 is below 8``; None if fine."""
-    return _Checker(schema).check(value, schema, "")
+    found = first_violation(value, schema)
+    return None if found is None else found.text()
+
+
+def first_violation(value: object, schema: Schema) -> Violation | None:
+    """The same with its place."""
+    return _Checker(schema).check(value, schema, ())
 
 
 class _Checker:
     def __init__(self, whole: Schema) -> None:
         self.definitions: Schema = whole.get("$defs", {})
 
-    def check(self, value: object, schema: Schema, at: str) -> str | None:
+    def check(self, value: object, schema: Schema, at: Path) -> Violation | None:
+        found: Violation | None
         for keyword, wanted in schema.items():
             if keyword in _WORDLESS:
                 continue
@@ -41,25 +68,27 @@ class _Checker:
                 found = _INSIDE[keyword](self, value, schema, at)
             else:
                 told = _PLAIN[keyword](value, wanted)
-                found = f"{at or 'the document'}: {told}" if told else None
+                found = Violation(at, told) if told else None
             if found:
                 return found
         return None
 
-    def properties(self, value: object, schema: Schema, at: str) -> str | None:
-        """Named members, then all others."""
+    def properties(self, value: object, schema: Schema, at: Path) -> Violation | None:
+        """Named members, then all others; additionalProperties: a schema for these, or false where there are none."""
         if not isinstance(value, dict):
             return None
         known = schema.get("properties", {})
         others = schema.get("additionalProperties")
         for key, member in value.items():
-            rule, place = known.get(key, others), f"{at}.{_key(key)}" if at else _key(key)
-            found = None if rule is None else self.check(member, rule, place)
+            rule = known.get(key, others)
+            if rule is False:
+                return Violation((*at, key), f"there is no such member here{_near(key, known)}")
+            found = None if rule is None else self.check(member, rule, (*at, key))
             if found:
                 return found
         return None
 
-    def items(self, value: object, schema: Schema, at: str) -> str | None:
+    def items(self, value: object, schema: Schema, at: Path) -> Violation | None:
         """The first items each by its own schema, the rest by one."""
         if not isinstance(value, list):
             return None
@@ -67,7 +96,7 @@ class _Checker:
         rest = schema.get("items")
         for number, item in enumerate(value):
             rule = first[number] if number < len(first) else rest
-            found = None if rule is None else self.check(item, rule, f"{at}[{number}]")
+            found = None if rule is None else self.check(item, rule, (*at, number))
             if found:
                 return found
         return None
@@ -113,6 +142,13 @@ def _length(kind: type, least: bool) -> Callable[[Any, int], str | None]:
     return check
 
 
+def _near(key: str, known: Schema) -> str:
+    from policyc.vocabulary.near import nearest
+
+    close = nearest(key, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
 def _key(key: str) -> str:
     return key if key.isidentifier() and key.isascii() and len(key) <= 60 else _short(key)
 
@@ -134,7 +170,7 @@ _PLAIN: dict[str, Callable[[Any, Any], str | None]] = {
     "minLength": _length(str, True),
     "maxLength": _length(str, False),
 }
-_INSIDE: dict[str, Callable[[_Checker, object, Schema, str], str | None]] = {
+_INSIDE: dict[str, Callable[[_Checker, object, Schema, Path], Violation | None]] = {
     "properties": _Checker.properties,
     "additionalProperties": _Checker.properties,
     "items": _Checker.items,

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from policyc.cli import policies
-from policyc.cli.parser import Arguments, Parser
+from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
     from policyc.pipeline import Compilation
@@ -22,12 +22,21 @@ policyc compile vm.pol -o amd.bundle --target svm
 policyc compile vm.pol --profile hardened
 # from another program
 generate-policy | policyc compile - -o vm.bundle --format json
+# the resolved policy for other programs, and back
+policyc compile vm.pol --emit ir > vm.json
+policyc compile --from-ir vm.json
 """
+
+
+EMIT = ("bundle", "ir")
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("policy", metavar="POLICY", help="the policy; - reads standard input")
     parser.add_argument("-o", "--output", metavar="DIR", help="the bundle's folder; else POLICY's stem + .bundle, here")
+    parser.add_argument(
+        "--emit", choices=EMIT, default="bundle", help="ir: print the resolved policy as JSON, and write nothing"
+    )
     policies.add_compile_options(parser)
     policies.add_format(parser)
 
@@ -38,6 +47,8 @@ def run(args: Arguments) -> int:
     from policyc.cli import console
     from policyc.vocabulary.diagnostic import PolicyError
 
+    if args.emit == "ir":
+        return _emit(args)
     start = perf_counter()
     try:
         compilation = policies.compiled(args, args.policy)
@@ -56,6 +67,21 @@ def run(args: Arguments) -> int:
     else:
         console.tell(compilation.diagnostics, args)
         print("\n".join(_summary(compilation, place, seconds)))
+    return 0
+
+
+def _emit(args: Arguments) -> int:
+    """Print the resolved policy. What contradicts itself in it is told by the compile that reads it."""
+    from policyc.cli import console
+    from policyc.ir.emit import emit
+
+    for option in ("output", "target", "profile", "exhaustive"):
+        if getattr(args, option):
+            raise UsageError(f"--emit ir prints the policy, and takes no --{option}", "redirect the output: > vm.json")
+    found = policies.front(args, args.policy, policies.database(args))
+    if args.format == "text":
+        console.tell(found.diagnostics, args)
+    print(emit(found.policy), end="")
     return 0
 
 

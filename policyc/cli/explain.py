@@ -47,6 +47,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--target", choices=policies.TARGETS, help="the hardware; else the policy's first target, or vmx"
     )
+    policies.add_from_ir(parser)
     policies.add_database(parser)
     policies.add_format(parser)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from policyc.database.names import Database
     from policyc.pipeline import Checked, Compilation, Front
     from policyc.semantics.policy import Policy, Variant
@@ -30,6 +32,12 @@ def add_database(parser: Parser) -> None:
     )
 
 
+def add_from_ir(parser: Parser) -> None:
+    parser.add_argument(
+        "--from-ir", action="store_true", help="POLICY is a resolved policy in JSON, as compile --emit ir prints it"
+    )
+
+
 def add_format(parser: Parser, *more: str) -> None:
     parser.add_argument("--format", choices=("text", "json", *more), default="text", help="json: for programs")
 
@@ -40,6 +48,7 @@ def add_compile_options(parser: Parser) -> None:
     parser.add_argument(
         "--exhaustive", action="store_true", help="prove by the literal loop over all accesses: minutes"
     )
+    add_from_ir(parser)
     add_database(parser)
 
 
@@ -69,10 +78,8 @@ def database(args: Arguments) -> Database:
 
 
 def front(args: Arguments, path: str, names: Database) -> Front:
-    """The policy at a path, ``-`` for standard input."""
-    from policyc import pipeline
-
-    return pipeline.front(path, database=names)
+    """The policy at a path, ``-`` for standard input; with ``--from-ir`` it is resolved already."""
+    return _reader(args)(path, database=names)
 
 
 def checked(args: Arguments, path: str) -> Checked:
@@ -93,8 +100,15 @@ def compiled(args: Arguments, path: str) -> Compilation:
         return pipeline.compile_policy(path, **_options(args))
 
 
+def _reader(args: Arguments) -> Callable[..., Front]:
+    from policyc import pipeline
+
+    return pipeline.front_ir if args.from_ir else pipeline.front
+
+
 def _options(args: Arguments) -> dict[str, Any]:
     return {
+        "reader": _reader(args),
         "targets": args.target,
         "profile": args.profile,
         "database_files": tuple(args.database),

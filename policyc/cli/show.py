@@ -48,6 +48,7 @@ def arguments(parser: Parser) -> None:
         "--map", choices=("auto", "always", "never"), default="auto", help="draw maps; auto: on a terminal"
     )
     parser.add_argument("--all", action="store_true", help=f"list every range, not only the first {_MOST_ROWS}")
+    policies.add_from_ir(parser)
     policies.add_database(parser)
     policies.add_format(parser)
 
@@ -100,6 +101,8 @@ def run(args: Arguments) -> int:
 def _view(args: Arguments, names: Database) -> View:
     from policyc.analyses.images import kinds_of
 
+    if args.from_ir:
+        return _policy(args, names)
     if os.path.isdir(args.subject):
         return _bundle(args, names)
     if args.subject != "-" and (args.kind or not args.subject.endswith(".pol")):

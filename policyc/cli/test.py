@@ -33,6 +33,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("policies", metavar="POLICY", nargs="+", help="policies; - reads standard input")
     parser.add_argument("--only", metavar="TEXT", help="tests whose name contains this; assertions are left out")
     parser.add_argument("-v", "--verbose", action="store_true", help="list every case, also those that hold")
+    policies.add_from_ir(parser)
     policies.add_database(parser)
     policies.add_format(parser)
 

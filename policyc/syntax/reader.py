@@ -94,6 +94,12 @@ def _nul(source: Source, data: bytes) -> Diagnostic:
     )
 
 
+def hidden(text: str) -> str | None:
+    """The first character of a text that a reviewer cannot see; None if there is none."""
+    found = _HIDDEN.search(text)
+    return None if found is None else found.group()
+
+
 def _hidden(source: Source) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     for match in _HIDDEN.finditer(source.text):

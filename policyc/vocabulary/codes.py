@@ -61,6 +61,8 @@ CODES: dict[str, Code] = {
     "E073": Code("path-outside-tree", "error", "an import that leaves the policy's folder"),
     "E081": Code("language-version", "error", "a language version this compiler does not know"),
     "E082": Code("needs-language", "error", "a construct of a newer language version"),
+    "E091": Code("not-json", "error", "a resolved policy is not the JSON that is read"),
+    "E092": Code("ir-form", "error", "a member of a resolved policy is missing, unknown or of another kind"),
     "E201": Code("conflicting-actions", "error", "two rules of one layer decide one access differently"),
     "E202": Code("conflicting-overrides", "error", "two override rules decide one access differently"),
     "E203": Code("allow-cuts-module", "error", "an allow opens what another module intercepts"),
