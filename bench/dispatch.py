@@ -2,7 +2,7 @@
 
 ``python -m bench.dispatch [--svg docs/dispatch.svg]`` builds each variant of the handler for policies of 10, 100, 1,000
 and 4,000 port ranges and prints nanoseconds and time-stamp cycles per exit, and the bytes of code and tables. All
-variants are the same handler; only its find_run() differs.
+variants are the same handler; only its find_port() differs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLAGS = ("-std=gnu11", "-O2", "-ffreestanding")
 SAMPLES = 8192
 ROUNDS = 60
 HERE = Path(__file__).parent
-SIGNATURE = "static uint32_t find_run(const struct policyc_table *table, uint32_t address)\n"
+SIGNATURE = "static uint32_t find_port(const struct policyc_table *table, uint32_t port)\n"
 
 
 class Row(NamedTuple):
@@ -75,27 +75,25 @@ def policy(ranges: int, seed: int = 1) -> Policy:
 
 
 def linear(runs: tuple[Run, ...]) -> str:
-    return "\tuint32_t run = 0;\n\twhile (table->runs[run].last < address)\n\t\trun++;\n\treturn run;\n"
+    return "\tuint32_t run = 0;\n\twhile (table->runs[run].last < port)\n\t\trun++;\n\treturn run;\n"
 
 
 def bsearch(runs: tuple[Run, ...]) -> str:
     return (
         "\tuint32_t low = 0, high = table->last;\n\twhile (low < high) {\n\t\tuint32_t middle = (low + high) / 2;\n"
-        "\t\tif (table->runs[middle].last < address)\n\t\t\tlow = middle + 1;\n\t\telse\n\t\t\thigh = middle;\n\t}\n"
+        "\t\tif (table->runs[middle].last < port)\n\t\t\tlow = middle + 1;\n\t\telse\n\t\t\thigh = middle;\n\t}\n"
         "\treturn low;\n"
     )
 
 
 def switch(runs: tuple[Run, ...]) -> str:
     cases = "".join(f"\tcase {run.lo} ... {run.hi}: return {number};\n" for number, run in enumerate(runs))
-    return f"\t(void)table;\n\tswitch (address) {{\n{cases}\tdefault: return 0;\n\t}}\n"
+    return f"\t(void)table;\n\tswitch (port) {{\n{cases}\tdefault: return 0;\n\t}}\n"
 
 
 def direct(runs: tuple[Run, ...]) -> str:
     numbers = [str(number) for number, run in enumerate(runs) for _ in range(run.lo, run.hi + 1)]
-    return (
-        f"\tstatic const uint16_t direct[65536] = {{{','.join(numbers)}}};\n\t(void)table;\n\treturn direct[address];\n"
-    )
+    return f"\tstatic const uint16_t direct[65536] = {{{','.join(numbers)}}};\n\t(void)table;\n\treturn direct[port];\n"
 
 
 WAYS: dict[str, Callable[[tuple[Run, ...]], str] | None] = {
@@ -116,12 +114,10 @@ def traffic(kind: str, ranges: int, subject: Policy) -> str:
 
 
 def variant(source: str, body: str) -> str:
-    """The handler with another find_run()."""
+    """The handler with another find_port()."""
     start = source.index(SIGNATURE)
     stop = source.index("\n}\n", start) + 3
-    unused = "\n#define fold_address unused_fold_address\n"
-    kept = source[:start] + SIGNATURE + "{\n" + body + "\t(void)fold_address;\n}\n" + source[stop:]
-    return kept.replace(unused, "")
+    return source[:start] + SIGNATURE + "{\n" + body + "}\n" + source[stop:]
 
 
 def measure(ranges: int, folder: Path) -> list[Row]:
@@ -152,7 +148,7 @@ def measure(ranges: int, folder: Path) -> list[Row]:
 
 
 def report(rows: list[Row]) -> str:
-    lines = [f"{'find_run':14} {'ranges':>6} {'traffic':8} {'ns/exit':>8} {'cycles':>7} {'bytes':>9}"]
+    lines = [f"{'find_port':14} {'ranges':>6} {'traffic':8} {'ns/exit':>8} {'cycles':>7} {'bytes':>9}"]
     for row in rows:
         lines.append(
             f"{row.way:14} {row.ranges:6} {row.traffic:8} {row.nanoseconds:8.2f} {row.cycles:7} {row.bytes_:9}"

@@ -21,8 +21,10 @@ from policyc.vocabulary.intervals import Intervals, intersect, subtract, union
 from policyc.vocabulary.span import Span
 
 WINDOWS = (0x0000_0000, 0xC000_0000, 0xC001_0000)
-"""First MSRs of the windows that the search has buckets for (fold_address in templates/exit_handler/decide.c)."""
+"""First MSRs of the windows that the search has buckets for (find_msr in templates/exit_handler/decide.c)."""
 WINDOW_SIZE = 0x2000
+FEW_RUNS = 32
+"""Up to so many runs a plain binary search is as fast as one with buckets (bench/dispatch.py), and smaller."""
 
 STATE_PENDING = 0
 """The word of the state that every policy has."""
@@ -41,7 +43,7 @@ class Asked(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Runs of one or more columns. starts[bucket]: run of the bucket's first address, and one past the end."""
+    """Runs of one or more columns. starts[bucket]: run of the bucket's first address, then the last run; or empty."""
 
     number: int
     space: str
@@ -222,7 +224,10 @@ def buckets(space: str, runs: tuple[Run, ...]) -> tuple[tuple[int, ...], int]:
     """For each bucket of 1 << shift addresses the run of its first address; then the last run.
 
     The shift makes about as many buckets as there are runs, so that a bucket holds few: the search in it is short.
+    Empty where there are few runs anyway.
     """
+    if len(runs) <= FEW_RUNS:
+        return (), 0
     firsts = (0,) if space == IO else WINDOWS
     size = PORT_LAST + 1 if space == IO else WINDOW_SIZE
     shift = size.bit_length() - 1

@@ -61,7 +61,7 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
         made += _table(laid, table, prefix, places)
     made.append(
         _array(
-            "Runs, buckets, the last run, the buckets' size, whether of MSRs.",
+            "Runs, buckets, the last run, the size of a bucket.",
             "struct policyc_table",
             f"{prefix}_tables",
             laid.tables,
@@ -226,7 +226,8 @@ def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Arr
             packed.append(f"\t{line}")
             line = ""
         line = f"{line} {each}" if line else each
-    packed.append(f"\t{line}")
+    if line:
+        packed.append(f"\t{line}")
     return (
         Array(_comment(f"For {said}."), "struct policyc_run", f"{name}_runs", tuple(rows)),
         Array(
@@ -250,8 +251,8 @@ def _decider(link: int, laid: Layout, places: Places) -> str:
 def _table_entry(table: Table, prefix: str) -> Iterable[str]:
     name = f"{prefix}_table_{table.number}"
     yield f"\t{{ {name}_runs,"
-    yield f"\t  {name}_start,"
-    yield f"\t  {len(table.runs) - 1}, {table.shift}, {'true' if table.space == MSR else 'false'} }},"
+    yield f"\t  {f'{name}_start' if table.starts else NULL},"
+    yield f"\t  {len(table.runs) - 1}, {table.shift} }},"
 
 
 def _cells(each: Cells) -> Iterable[str]:

@@ -70,35 +70,18 @@ static bool has_bit(const struct policyc_frame *frame, uint32_t index)
 }
 
 /*
- * Where the search for an address starts: ports as they are, the windows of
- * MSRs one behind the other, other MSRs without the help of buckets.
+ * The run of an address. bucket: the runs of the bucket's first address and
+ * of the next bucket's; NULL to search all runs.
  */
-#define POLICYC_NO_BUCKET 0xffffffffu
-
-static uint32_t fold_address(const struct policyc_table *table,
-			     uint32_t address)
+static uint32_t search(const struct policyc_table *table,
+		       const uint32_t *bucket, uint32_t address)
 {
-	uint32_t window;
-
-	if (!table->msr)
-		return address;
-	window = window_of(address);
-	if (window == POLICYC_SVM_WINDOWS)
-		return POLICYC_NO_BUCKET;
-	return window << 13 | (address & 0x1fffu);
-}
-
-static uint32_t find_run(const struct policyc_table *table, uint32_t address)
-{
-	const uint32_t folded = fold_address(table, address);
 	uint32_t low = 0;
 	uint32_t high = table->last;
 
-	if (folded != POLICYC_NO_BUCKET) {
-		const uint32_t *start = &table->start[folded >> table->shift];
-
-		low = start[0];
-		high = start[1];
+	if (bucket != NULL) {
+		low = bucket[0];
+		high = bucket[1];
 	}
 	while (low < high) {
 		const uint32_t middle = low + (high - low) / 2u;
@@ -109,6 +92,25 @@ static uint32_t find_run(const struct policyc_table *table, uint32_t address)
 			high = middle;
 	}
 	return low;
+}
+
+/* Buckets of MSRs: the windows' one behind the other, none for the rest. */
+static uint32_t find_msr(const struct policyc_table *table, uint32_t index)
+{
+	const uint32_t window = window_of(index);
+	uint32_t folded;
+
+	if (table->start == NULL || window == POLICYC_SVM_WINDOWS)
+		return search(table, NULL, index);
+	folded = window << 13 | (index & 0x1fffu);
+	return search(table, &table->start[folded >> table->shift], index);
+}
+
+static uint32_t find_port(const struct policyc_table *table, uint32_t port)
+{
+	if (table->start == NULL)
+		return search(table, NULL, port);
+	return search(table, &table->start[port >> table->shift], port);
 }
 
 static bool condition_holds(const struct policyc_condition *condition,
@@ -179,7 +181,7 @@ static struct policyc_verdict decide_msr(const struct policyc_frame *frame,
 	uint32_t run;
 
 	table = class_of(frame)->columns[access->kind == POLICYC_WRMSR];
-	run = find_run(table, access->address);
+	run = find_msr(table, access->address);
 	verdict.rule = ask_chain(frame, table->runs[run].link, access);
 	/* An MSR without a bit exits always; its default is another one. */
 	if (verdict.rule == &tables->rules[tables->msr_default] &&
@@ -219,7 +221,7 @@ static struct policyc_verdict decide_port(const struct policyc_frame *frame,
 	const struct policyc_tables *tables = frame->tables;
 	const struct policyc_table *table = port_table(frame, access);
 	uint32_t end = access->address + access->width - 1u;
-	uint32_t run = find_run(table, access->address);
+	uint32_t run = find_port(table, access->address);
 	const bool past = end > 0xffffu;
 	struct policyc_verdict verdict;
 	bool whole = !past;

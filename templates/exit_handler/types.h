@@ -271,14 +271,14 @@ struct policyc_run {
 
 /*
  * Runs in order, without gap. start[bucket] is the run of the bucket's first
- * address; a bucket holds 1 << shift addresses of what fold_address() gives.
+ * address; a bucket holds 1 << shift ports, or MSRs of the three windows one
+ * behind the other. A table of few runs has no buckets: start is NULL.
  */
 struct policyc_table {
 	const struct policyc_run *runs;
 	const uint32_t *start;
 	uint32_t last;		/* the last run's number */
 	uint8_t shift;
-	bool msr;
 };
 
 /* Shadow cells of first..last, from cell: MSRs have words, ports bytes. */
