@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from policyc.semantics.decide import selected
 from policyc.semantics.policy import (
     DEFAULT_RULE,
     EXIT,
+    PASSTHROUGH,
     Actions,
     Condition,
     DecisionMap,
+    Default,
+    Defaults,
     Policy,
     Rule,
     Run,
@@ -116,31 +120,37 @@ def lay_out(policy: Policy, maps: Mapping[Variant, DecisionMap]) -> Layout:
     desk = _Desk()
     for rule_number in used:
         desk.add_rule(policy.rules[rule_number])
-    msr_cells, words = _cells(policy, used, MSR, desk.words)
-    port_cells, bytes_ = _cells(policy, used, IO, 0)
+    said = [_add_defaults(desk, name, row[0].defaults) for name, row in zip(names, rows, strict=True)]
+    past = desk.add_default("a port access that runs past 0xffff", None, EXIT)
+    # Every rule and default has its own words by now: the cells come behind them.
+    msr_cells, words = _cells(policy, MSR, desk.words)
+    port_cells, bytes_ = _cells(policy, IO, 0)
     profiles = []
-    for name, row in zip(names, rows, strict=True):
+    for name, row, entries in zip(names, rows, said, strict=True):
         classes = []
         for each in row:
-            resets = _resets(policy, used, each, msr_cells, port_cells)
+            resets = _resets(policy, each.variant, msr_cells, port_cells)
             classes.append(ClassTables(desk.columns(each), desk.number(desk.resets, resets)))
-        defaults = row[0].defaults
-        said = "" if name is None else f" of profile {name}"
-        profiles.append(
-            ProfileTables(
-                name,
-                tuple(classes),
-                desk.add_default(f"default msr{said}", defaults.msr.span, defaults.msr.actions),
-                desk.add_default(f"default io{said}", defaults.io.span, defaults.io.actions),
-                desk.add_default(f"default msr outside{said}", defaults.outside_span, defaults.outside),
-            )
-        )
-    past = desk.add_default("a port access that runs past 0xffff", None, EXIT)
+        profiles.append(ProfileTables(name, tuple(classes), *entries))
     return Layout(
         tuple(desk.asked), tuple(desk.actions), tuple(desk.conditions), tuple(desk.links), desk.chains,
         tuple(desk.tables.values()), msr_cells, port_cells, tuple(desk.resets), tuple(profiles), past,
         words if port_cells else 0, words + (bytes_ + 7) // 8,
     )  # fmt: skip
+
+
+def _add_defaults(desk: _Desk, profile: str | None, defaults: Defaults) -> tuple[int, int, int]:
+    """The numbers of a profile's three defaults: for MSRs, for ports, for MSRs outside the windows."""
+    said = "" if profile is None else f" of profile {profile}"
+    return (
+        desk.add_default(f"default msr{said}", *_spoken(defaults.msr)),
+        desk.add_default(f"default io{said}", *_spoken(defaults.io)),
+        desk.add_default(f"default msr outside{said}", defaults.outside_span, defaults.outside),
+    )
+
+
+def _spoken(default: Default) -> tuple[Span | None, Actions]:
+    return default.span, default.actions if default.traps else PASSTHROUGH
 
 
 def _rules_of(decisions: DecisionMap) -> set[int]:
@@ -242,34 +252,40 @@ def buckets(space: str, runs: tuple[Run, ...]) -> tuple[tuple[int, ...], int]:
     return (*starts, len(runs) - 1), shift
 
 
-def _shadowing(policy: Policy, used: Iterable[int], space: str) -> list[Rule]:
-    rules = [policy.rules[number] for number in used]
-    return [rule for rule in rules if rule.space == space and rule.actions[-1].name == "shadow"]
+def _shadowing(policy: Policy, space: str) -> list[Rule]:
+    return [rule for rule in policy.rules if rule.space == space and rule.actions[-1].name == "shadow"]
 
 
-def _cells(policy: Policy, used: Iterable[int], space: str, first: int) -> tuple[tuple[Cells, ...], int]:
+def _cells(policy: Policy, space: str, first: int) -> tuple[tuple[Cells, ...], int]:
     """One cell for each address that any rule shadows, whichever rules they are; and the number after the last."""
     cells = []
-    for lo, hi in union(*(rule.ranges for rule in _shadowing(policy, used, space))):
+    for lo, hi in union(*(rule.ranges for rule in _shadowing(policy, space))):
         cells.append(Cells(lo, hi, first))
         first += hi - lo + 1
     return tuple(cells), first
 
 
-def _resets(
-    policy: Policy, used: list[int], decisions: DecisionMap, msr: tuple[Cells, ...], port: tuple[Cells, ...]
-) -> tuple[Reset, ...]:
-    """The reset values of all cells: where several rules shadow an address, the first in force under this variant."""
-    mine = _rules_of(decisions)
+def _resets(policy: Policy, variant: Variant, msr: tuple[Cells, ...], port: tuple[Cells, ...]) -> tuple[Reset, ...]:
+    """The reset values of all cells: where several rules shadow an address, the first one in force on the variant."""
     out: list[Reset] = []
     for space, cells in ((MSR, msr), (IO, port)):
         left: Intervals = tuple((each.lo, each.hi) for each in cells)
-        for rule in sorted(_shadowing(policy, used, space), key=lambda rule: (rule.number not in mine, rule.number)):
+        rules = _shadowing(policy, space)
+        for rule in sorted(rules, key=lambda rule: (not _in_force(policy, rule, variant), rule.number)):
             for lo, hi in rule.ranges:
                 for a, b in intersect(left, ((lo, hi),)):
                     out += _fill(rule, lo, a, b, cells)
             left = subtract(left, rule.ranges)
     return tuple(sorted(out, key=lambda reset: (reset.unit < 8, reset.first)))
+
+
+def _in_force(policy: Policy, rule: Rule, variant: Variant) -> bool:
+    """Whether a rule applies to a variant: its profile's lineage has it, and its vCPUs hold the class."""
+    chosen = selected(policy, variant.profile)
+    lineage = () if chosen is None else chosen.lineage
+    vcpus = policy.vcpu_classes[variant.vcpu_class].vcpus
+    mine = rule.vcpus is None or bool(intersect(rule.vcpus, vcpus))
+    return mine and (rule.profile is None or rule.profile in lineage)
 
 
 def _fill(rule: Rule, base: int, lo: int, hi: int, cells: tuple[Cells, ...]) -> list[Reset]:

@@ -17,7 +17,7 @@ VARIABLE = "POLICYC_HANDLER_FAULT"
 """Names the fault that tests/handler/conftest.py puts into the C."""
 TESTS = ("test_exits.py", "test_strings.py", "test_state.py", "test_verdicts.py")
 HERE = Path(__file__).parent
-PATIENCE = 120
+PATIENCE = 60
 """Seconds after which a test is taken to hang."""
 
 

@@ -38,7 +38,7 @@ class Harness:
         self.profiles = list(dict.fromkeys(each.profile for each in self.variants))
         laid = layout.lay_out(policy, {each: decide(policy, each) for each in self.variants})
         counting = [
-            (asked.rule.number if asked.rule else -1, asked.slot)
+            (asked.rule.number if asked.rule else asked.title, asked.slot)
             for asked in laid.asked
             if any(action.name == "count" for action in laid.actions[asked.actions])
         ]

@@ -37,16 +37,16 @@ class Step(NamedTuple):
     """One access carried out. status: a word of STATUSES. value: of a read. fault: vector, error code or None."""
 
     events: list[str]
-    counted: list[int]
+    counted: list[int | str]
     status: str
     value: int
     fault: tuple[int, int | None]
 
 
 class Model:
-    """counters: numbers of the rules that count, in the order of the driver's counters."""
+    """counters: numbers of the rules that count, or titles of defaults, in the order of the driver's counters."""
 
-    def __init__(self, policy: Policy, variant: Variant, counters: list[int]) -> None:
+    def __init__(self, policy: Policy, variant: Variant, counters: list[int | str]) -> None:
         self.policy = policy
         self.variant = variant
         self.reading = read(policy, variant)
@@ -75,7 +75,7 @@ class Model:
         count = {"plain": 1, "str": 1, "rep": 2}[request.form]
         memory = request.target != "kvm" and request.form != "plain"
         events: list[str] = []
-        counted: dict[int, int] = {}
+        counted: dict[int | str, int] = {}
         values: list[int] = []
         status, fault, done = "done", (0, None), 0
         for element in range(count):
@@ -146,19 +146,30 @@ class Model:
         events, counted = [], []
         for action in verdict.actions[:-1]:
             if action.name == "count":
-                counted.append(-1 if verdict.rule is None else verdict.rule)
+                counted.append(self.default(verdict, request) if verdict.rule is None else verdict.rule)
             else:
                 events.append(self.told(action.name, request, request.value, line))
         return self.last(verdict.actions[-1], rule, request, address, Step(events, counted, "", 0, (0, None)), line)
+
+    def default(self, verdict: Verdict, request: Request) -> str:
+        if verdict.reason == "outside-window":
+            return "default msr outside"
+        return "default msr" if "msr" in request.kind else "default io"
 
     def told(self, name: str, request: Request, value: int, line: int) -> str:
         return f"{name}({request.kind},@,{request.width},{value:x},{request.cpl}:{line})"
 
     def line(self, verdict: Verdict, rule: Rule | None, request: Request) -> int:
         """The line that decided: of the rule, else of the default, 0 where nobody wrote one."""
+        defaults = self.reading.defaults
+        span = defaults.msr.span if "msr" in request.kind else defaults.io.span
         if rule is not None:
-            return rule.statement.line
-        return 0
+            span = rule.statement
+        elif verdict.reason == "outside-window":
+            span = defaults.outside_span
+        elif verdict.reason == "past-last-port":
+            span = None
+        return 0 if span is None else span.line
 
     def last(self, action: Action, rule: Rule | None, request: Request, address: int, step: Step, line: int) -> Step:
         ones = (1 << 8 * request.width) - 1
@@ -190,16 +201,26 @@ class Model:
             result = action.number("value") & ones
         elif name == "drop":
             result = ones if "msr" not in request.kind else 0
-        elif name == "shadow" and rule is not None and not write:
-            result = self.shadowed(rule, action, address, request)
+        elif name == "shadow" and not write and "msr" in request.kind:
+            result = self.shadowed("msr", address)
+        elif name == "shadow" and not write:
+            touched = range(address, address + request.width)
+            result = int.from_bytes(bytes(self.shadowed("io", port) for port in touched), "little")
         return step._replace(status="done", value=result)
 
-    def shadowed(self, rule: Rule, action: Action, address: int, request: Request) -> int:
-        """The value after a reset: init, its bytes repeated from the begin of the range on for ports."""
-        init = action.number("init")
-        if rule.space == "msr":
+    def shadowed(self, space: str, address: int) -> int:
+        """What a reset gives one MSR or one port: by the first rule in force that shadows it. A port's is a byte of the
+        value, whose bytes begin anew every access width (the smallest that the rule covers) from its range on."""
+        rule = next(
+            rule
+            for _, rule in self.reading.rules
+            if rule.space == space
+            and rule.actions[-1].name == "shadow"
+            and any(lo <= address <= hi for lo, hi in rule.ranges)
+        )
+        init = rule.actions[-1].number("init")
+        if space == "msr":
             return init
         unit = min({2: 1, 3: 2, 4: 4, 5: 1, 6: 2, 7: 4}[column] for column in range(2, 8) if rule.columns >> column & 1)
         base = next(lo for lo, hi in rule.ranges if lo <= address <= hi)
-        data = init.to_bytes(4, "little")[:unit]
-        return int.from_bytes(bytes(data[(address + n - base) % unit] for n in range(request.width)), "little")
+        return init >> 8 * ((address - base) % unit) & 0xFF

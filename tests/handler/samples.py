@@ -22,7 +22,11 @@ def forward(name: str) -> Action:
 
 
 def everything(name: str = "vm") -> Policy:
-    """Every action, conditions, two classes of vCPUs, two profiles."""
+    """Every action, conditions, two classes of vCPUs, two profiles; and so many ranges that tables have buckets."""
+    ports = tuple((lo, lo + lo // 16 % 5) for lo in range(0x1000, 0x1200, 16))
+    msrs = tuple(
+        (first + at, first + at) for first in (0x300, 0xC0000300, 0xC0010300) for at in range(0, 0x1C00, 0x1C0)
+    )
     efer = (Action("log", (("rate", 10),)), Action("mask", (("and", 0xFFFF_FFFF_FFFF_FAFF), ("or", 1))))
     made = make(
         rule("intercept", "msr", 0xC0000080, "write", efer, label="efer"),
@@ -44,6 +48,8 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "msr", (0x1A0, 0x1A3), None, (Action("shadow", (("init", 0x1122334455667788),)),)),
         rule("intercept", "msr", 0x3A, None, GP, vcpus=((0, 0),)),
         rule("intercept", "msr", 0x3B, "read", const(7), profile="hardened"),
+        rule("intercept", "io", ports, None, (Action("drop"),)),
+        rule("intercept", "msr", msrs, None, (Action("exit"),)),
         rule("intercept", "msr", 0x10, "write", KILL, when=(condition("cpl != 0"),)),
         profiles=(profile("hardened"),),
     )

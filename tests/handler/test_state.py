@@ -21,7 +21,7 @@ from tests.handler.native import (
     Registry,
 )
 from tests.handler.samples import everything
-from tests.semantics.policies import make, profile, rule
+from tests.semantics.policies import defaults, make, profile, rule
 
 SHADOW = "shadow"
 
@@ -127,6 +127,21 @@ def test_a_reset_leaves_counters_alone(tmp_path) -> None:
     out(machine, 0x80, 1, 0)
     machine.function("reset", None)(ctypes.byref(machine.vcpu), machine.profile)
     assert list(machine.vcpu.state) == [0, 1, 0]
+
+
+def test_counters_of_defaults_do_not_share_words_with_shadows(tmp_path) -> None:
+    counted = (Action("count"), Action("drop"))
+    own = defaults(counted, counted, counted)
+    policy = make(
+        rule("intercept", "msr", (0x10, 0x11), None, shadow(3)), rule("intercept", "io", 0x70, None, shadow(4)), own=own
+    )
+    machine = Native(policy, tmp_path)
+    out(machine, 0x80, 1, 0)
+    rdmsr(machine, 0x174)
+    rdmsr(machine, 0x174)
+    for _ in range(3):
+        rdmsr(machine, 0x40000000)
+    assert list(machine.vcpu.state) == [0, 2, 1, 3, 3, 3, 4]
 
 
 # log, count, trace

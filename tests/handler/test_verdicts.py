@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.handler import random_policies
 from tests.handler.harness import Harness, requests
-from tests.handler.samples import everything
+from tests.handler.native import AGAIN, FAULT, KILL, PENDING, REFUSED
+from tests.handler.samples import TARGETS, everything
 
 
 @pytest.mark.parametrize("target", ["vmx", "svm", "kvm"])
@@ -25,3 +27,34 @@ def test_every_access_of_every_variant_is_decided_as_the_evaluator_does(tmp_path
 def test_every_access_is_decided_alike_on_other_targets(target, tmp_path) -> None:
     harness = Harness(everything(), tmp_path)
     assert harness.mismatches(harness.variants[0], requests(targets=(target,))) == []
+
+
+@pytest.mark.parametrize("answer", [FAULT, PENDING, KILL, AGAIN, REFUSED, 77])
+@pytest.mark.parametrize("target", TARGETS)
+def test_whatever_hooks_answer_is_carried_through(target, answer, tmp_path_factory) -> None:
+    harness = Harness(everything(), tmp_path_factory.mktemp("answers"), flags=("-O0",))
+    asked = [
+        (request._replace(answer=answer), lo, min(hi, lo + 0x1000))
+        for request, lo, hi in requests(targets=(target,), cpls=(0,), values=(0x8000_0041,))
+    ]
+    assert harness.mismatches(harness.variants[0], asked) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_policies_are_decided_as_the_evaluator_does(seed, tmp_path) -> None:
+    harness = Harness(random_policies.policy(seed), tmp_path)
+    for number, variant in enumerate(harness.variants):
+        target = TARGETS[(seed + number) % 3]
+        values = random_policies.VALUES[number % 3 :: 2]
+        asked = requests(targets=(target,), cpls=(number % 4,), values=values, forms=("plain",))
+        assert harness.mismatches(variant, asked) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_many_random_policies_are_decided_as_the_evaluator_does(seed, tmp_path) -> None:
+    harness = Harness(random_policies.policy(seed), tmp_path)
+    for variant in harness.variants:
+        for cpl in (0, 3):
+            asked = requests(cpls=(cpl,), values=random_policies.VALUES)
+            assert harness.mismatches(variant, asked) == []
