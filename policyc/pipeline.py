@@ -155,7 +155,7 @@ def compile_policy(
         exhaustive=exhaustive,
     )
     layout = lay_out(policy, images, profile)
-    files = (*layout.files, *emit(policy, kept, chosen.targets))
+    files = (*layout.files, *emit(policy, kept, chosen.targets, database))
     told = manifest(Contents(policy, profile, kept, chosen, layout, files, sources, proof, database))
     return Compilation(policy, kept, chosen.targets, chosen.left_out, images, (*files, told), diagnostics, proof)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from policyc import resources
+from policyc.analyses.obligations import Registers
 from policyc.emitters import _templates, header, layout, rows
+from policyc.emitters.duties import msrs_owed
 from policyc.emitters.instant import Context, function_name
 from policyc.semantics.policy import DecisionMap, Policy, Variant
 from policyc.targets.base import Image
@@ -23,13 +25,19 @@ TARGET_PARTS = {"vmx": (GUEST_PART, "vmx.c"), "svm": (GUEST_PART, "svm.c"), "kvm
 """What each target adds."""
 
 
-def emit(policy: Policy, maps: Mapping[Variant, DecisionMap], targets: tuple[str, ...]) -> tuple[Image, ...]:
+def emit(
+    policy: Policy,
+    maps: Mapping[Variant, DecisionMap],
+    targets: tuple[str, ...],
+    registers: Registers | None = None,
+) -> tuple[Image, ...]:
     """The two files, for the variants of ``maps`` and the entry points of ``targets``.
 
-    Deterministic, ASCII only. Raises PolicyError (E066) where ``forward`` names a function that the handler defines.
+    registers: the database; with it the header lists the MSRs that the hypervisor must keep apart. Deterministic, ASCII only. Raises PolicyError (E066) where ``forward`` names a function that the handler defines.
     """
     laid = layout.lay_out(policy, maps)
-    head = header.describe(policy, laid, targets)
+    owed = () if registers is None else msrs_owed(policy, maps, targets, registers)
+    head = header.describe(policy, laid, targets, owed)
     functions = {each.name: MSR if each.space == "msr" else IO for each in head.handlers}
     arrays = rows.arrays(policy, laid, head.prefix, functions)
     source = render("exit_handler.c.jinja", {"h": head, "arrays": arrays, "code": _code(targets)})

@@ -7,11 +7,10 @@ import textwrap
 from typing import NamedTuple
 
 from policyc.emitters import ctext
+from policyc.emitters.duties import duties
 from policyc.emitters.layout import STATE_PENDING, Layout
 from policyc.emitters.rows import NULL, classes_name, profile_name
 from policyc.semantics.policy import Policy
-from policyc.targets.base import Setting
-from policyc.targets.registry import target
 from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.diagnostic import PolicyError, error
 
@@ -74,8 +73,8 @@ class Head(NamedTuple):
     targets: tuple[str, ...]
 
 
-def describe(policy: Policy, laid: Layout, targets: tuple[str, ...]) -> Head:
-    """Everything that the templates put into the header and around the tables."""
+def describe(policy: Policy, laid: Layout, targets: tuple[str, ...], owed: tuple[str, ...]) -> Head:
+    """Everything that the templates put into the header and around the tables. owed: MSRs to keep apart, in words."""
     prefix = ctext.prefix(policy.name)
     upper = prefix.upper()
     counters = _counters(laid, upper)
@@ -98,7 +97,7 @@ def describe(policy: Policy, laid: Layout, targets: tuple[str, ...]) -> Head:
     )
     return Head(
         ctext.shortened(ctext.comment(policy.name), 40), prefix, upper, f"{upper}_EXIT_HANDLER_H",
-        _obligations(targets), _example(prefix, targets), _words(laid), laid.words, counters, profiles,
+        tuple(line for text in duties(targets, owed) for line in _listed(text)), _example(prefix, targets), _words(laid), laid.words, counters, profiles,
         tuple(ctext.string(module.path) for module in policy.modules) or ('""',), max(1, len(policy.modules)),
         tuple(Handler(name, "msr" if space == MSR else "port") for name, space in handlers(laid, prefix).items()),
         _hooks(laid, targets), targets,
@@ -189,51 +188,12 @@ def _listed(text: str) -> list[str]:
     return [f" * - {lines[0]}", *(f" *   {line}" for line in lines[1:])]
 
 
-GENERAL = (
-    "Fill struct policyc_guest (for KVM: the structures of the exit) before the call. After POLICYC_DONE and "
-    "POLICYC_AGAIN load the registers back and enter the guest; after POLICYC_FAULT the exception is queued already; "
-    "after POLICYC_PENDING call again with the same exit once the hook can answer; after POLICYC_KILL stop the virtual "
-    "machine; POLICYC_REFUSED is an exit for other code.",
-    "Switch profiles together with the images: load the new profile's images, then pass its pointer.",
-)
-BITMAPS = (
-    "With RFLAGS.TF set, deliver a single-step #DB after POLICYC_DONE and POLICYC_AGAIN; after POLICYC_DONE end the "
-    "blocking by STI and MOV SS, as after any instruction.",
-)
-PARTICULAR = {
-    "vmx": (
-        "INS and OUTS need IA32_VMX_BASIC bit 54: the processor then reports their operands in the VM-exit "
-        "instruction information.",
-    ),
-    "svm": ("OUTS needs decode assists (CPUID Fn8000_000A EDX bit 7): EXITINFO1 then names the segment.",),
-    "kvm": (
-        "Clear done before the first call for a KVM_EXIT_IO. KVM finishes the instruction at the next KVM_RUN, so a "
-        "fault other than #GP on an MSR has to be queued after that (run once with immediate_exit set).",
-    ),
-}
-
-
-def _obligations(targets: tuple[str, ...]) -> tuple[str, ...]:
-    lines: list[str] = []
-    for name in targets:
-        settings = [f"{each.where}{_encoding(each)}: {each.need}." for each in target(name).settings()]
-        for text in (*settings, *PARTICULAR[name]):
-            lines += _listed(f"{name}: {text}")
-    for text in (*GENERAL, *(BITMAPS if {"vmx", "svm"} & set(targets) else ())):
-        lines += _listed(text)
-    return tuple(lines)
-
-
-def _encoding(setting: Setting) -> str:
-    return "" if setting.encoding is None else f" ({setting.encoding:#x})"
-
-
 EXAMPLES = {
     "vmx": """
 struct policyc_vmx_exit exit = {{
-	.reason = vmread(0x4402), .qualification = vmread(0x6400),
-	.instruction_length = vmread(0x440c),
-	.instruction_info = vmread(0x440e),
+	.reason = vmread32(0x4402), .qualification = vmread64(0x6400),
+	.instruction_length = vmread32(0x440c),
+	.instruction_info = vmread32(0x440e),
 }};
 switch ({prefix}_vmx_exit(&vcpu->policy,
 		vm->profile, &regs, &exit)) {{
