@@ -27,7 +27,7 @@ FLAGS = ("-std=gnu11", "-O2", "-ffreestanding")
 SAMPLES = 8192
 ROUNDS = 60
 HERE = Path(__file__).parent
-SIGNATURE = "static uint32_t find_port(const struct policyc_table *table, uint32_t port)\n"
+SIGNATURE = "static inline uint32_t find_port(const struct policyc_table *table,\n\t\t\t\t uint32_t port)\n"
 
 
 class Row(NamedTuple):

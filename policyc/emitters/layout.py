@@ -27,8 +27,10 @@ from policyc.vocabulary.span import Span
 WINDOWS = (0x0000_0000, 0xC000_0000, 0xC001_0000)
 """First MSRs of the windows that the search has buckets for (find_msr in templates/exit_handler/decide.c)."""
 WINDOW_SIZE = 0x2000
-FEW_RUNS = 32
-"""Up to so many runs a plain binary search is as fast as one with buckets (bench/dispatch.py), and smaller."""
+FEW_RUNS = 8
+"""Up to so many runs a plain binary search will do, and needs no room for buckets."""
+WIDEST_SHIFT = 8
+"""Buckets of at most 256 addresses: a kilobyte for a table of ports, measured with bench/dispatch.py."""
 
 STATE_PENDING = 0
 """The word of the state that every policy has."""
@@ -233,14 +235,14 @@ def words_before(actions: Actions, words: int) -> tuple[int, int]:
 def buckets(space: str, runs: tuple[Run, ...]) -> tuple[tuple[int, ...], int]:
     """For each bucket of 1 << shift addresses the run of its first address; then the last run.
 
-    The shift makes about as many buckets as there are runs, so that a bucket holds few: the search in it is short.
-    Empty where there are few runs anyway.
+    The shift makes at least about as many buckets as there are runs, so that a bucket holds few and the search in it is
+    short. Empty where there are few runs anyway.
     """
     if len(runs) <= FEW_RUNS:
         return (), 0
     firsts = (0,) if space == IO else WINDOWS
     size = PORT_LAST + 1 if space == IO else WINDOW_SIZE
-    shift = size.bit_length() - 1
+    shift = WIDEST_SHIFT
     while shift > 4 and (size >> shift) * len(firsts) < len(runs):
         shift -= 1
     starts, at = [], 0

@@ -73,8 +73,8 @@ static bool has_bit(const struct policyc_frame *frame, uint32_t index)
  * The run of an address. bucket: the runs of the bucket's first address and
  * of the next bucket's; NULL to search all runs.
  */
-static uint32_t search(const struct policyc_table *table,
-		       const uint32_t *bucket, uint32_t address)
+static inline uint32_t search(const struct policyc_table *table,
+			      const uint32_t *bucket, uint32_t address)
 {
 	uint32_t low = 0;
 	uint32_t high = table->last;
@@ -95,22 +95,28 @@ static uint32_t search(const struct policyc_table *table,
 }
 
 /* Buckets of MSRs: the windows' one behind the other, none for the rest. */
-static uint32_t find_msr(const struct policyc_table *table, uint32_t index)
+static inline uint32_t find_msr(const struct policyc_table *table,
+				uint32_t index)
 {
 	const uint32_t window = window_of(index);
-	uint32_t folded;
+	const uint32_t *bucket = NULL;
 
-	if (table->start == NULL || window == POLICYC_SVM_WINDOWS)
-		return search(table, NULL, index);
-	folded = window << 13 | (index & 0x1fffu);
-	return search(table, &table->start[folded >> table->shift], index);
+	if (table->start != NULL && window != POLICYC_SVM_WINDOWS) {
+		const uint32_t folded = window << 13 | (index & 0x1fffu);
+
+		bucket = &table->start[folded >> table->shift];
+	}
+	return search(table, bucket, index);
 }
 
-static uint32_t find_port(const struct policyc_table *table, uint32_t port)
+static inline uint32_t find_port(const struct policyc_table *table,
+				 uint32_t port)
 {
-	if (table->start == NULL)
-		return search(table, NULL, port);
-	return search(table, &table->start[port >> table->shift], port);
+	const uint32_t *bucket = NULL;
+
+	if (table->start != NULL)
+		bucket = &table->start[port >> table->shift];
+	return search(table, bucket, port);
 }
 
 static bool condition_holds(const struct policyc_condition *condition,
