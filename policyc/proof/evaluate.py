@@ -262,10 +262,12 @@ def _holds(condition: Condition, access: Access) -> bool:
 
 
 def _strictest(decisions: list[_Decision], width: int) -> _Decision:
-    """Rule 5 of the law: the strictest of the bytes; of equals the lowest port."""
+    """Rule 5 of the law: the strictest of the bytes; of those one that reports the access; of equals the lowest port."""
     winner = decisions[0]
     for decision in decisions[1:]:
-        if STRICTNESS.index(decision.actions[-1].name) > STRICTNESS.index(winner.actions[-1].name):
+        ours, theirs = (STRICTNESS.index(each.actions[-1].name) for each in (decision, winner))
+        reports_first = len(decision.actions) > 1 and len(winner.actions) == 1
+        if ours > theirs or (ours == theirs and reports_first):
             winner = decision
     whole = len(decisions) == width and all(each.rule is winner.rule for each in decisions)
     if winner.actions[-1].name in _NEED_EVERY_BYTE and not whole:

@@ -272,8 +272,8 @@ def _consulted(access: Access, target: str) -> bool:
 
 
 def _combine(links: list[_Link], width: int) -> _Link:
-    """Rule 5 of the law: the strictest byte, of equals the lowest; a value must be given for every byte."""
-    ranks = [STRICTNESS.index(each.actions[-1].name) for each in links]
+    """Rule 5 of the law: the strictest byte, then one that logs, counts or traces, then the lowest; a value needs every byte."""
+    ranks = [(STRICTNESS.index(each.actions[-1].name), bool(each.actions[:-1])) for each in links]
     first = links[ranks.index(max(ranks))]
     alone = len(links) == width and len({each.rule for each in links}) == 1
     if first.actions[-1].name in ("const", "mask", "shadow") and not alone:

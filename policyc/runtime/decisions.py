@@ -124,13 +124,14 @@ class Decisions:
         return Verdict(decider, decider.actions[-1], len(chain) == 1)
 
     def port(self, port: int, width: int, write: bool, value: int, cpl: int) -> Verdict:
-        """The verdict on IN or OUT: the strictest of the bytes, of equal ones that of the lowest port."""
+        """The verdict on IN or OUT: the strictest of the bytes, of equally strict ones one that logs, counts or traces,
+        of equals that of the lowest port."""
         column = self.columns[(OUT1 if write else IN1) + width // 2]
         end = port + width - 1
         past = end > PORT_LAST
         chains = [column.chain(each) for each in range(port, min(end, PORT_LAST) + 1)]
         asked = [_ask(each, write, value, cpl) for each in chains]
-        winner = max(asked, key=lambda each: _STRICT[each.actions[-1].name])
+        winner = max(asked, key=lambda each: (_STRICT[each.actions[-1].name], len(each.actions) > 1))
         last = winner.actions[-1]
         if last.name in _NEED_EVERY_BYTE and (past or any(each is not winner for each in asked)):
             last = DROP

@@ -9,8 +9,8 @@ How a policy decides one access (the whole rule, in the order of docs/precedence
    Of rules that decide alike, one with conditions is named before one without, then the first written.
 4. A rule whose conditions do not hold is as if it were not there: the next lower one decides.
 5. Of the bytes of one access the strictest action wins (STRICTNESS), so widening an access never weakens a verdict;
-   of equals the lowest port. A const, mask or shadow whose rule does not decide every byte gives no value: the access
-   is dropped.
+   of equally strict ones those that log, count or trace, so that it is not a way around these either; of equals the
+   lowest port. A const, mask or shadow whose rule does not decide every byte gives no value: the access is dropped.
 """
 
 # Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.

@@ -188,8 +188,8 @@ class Judge:
                 chains = (*open_[:position], (number,), *open_[position + 1 :])
                 yield self._combine(stretch._replace(chains=chains), column, None)._replace(known=False)
 
-    def _strictness(self, link: int, column: int) -> tuple[bool, int]:
-        return self._traps(link, column), _RANK[self._actions(link, column)[-1].name]
+    def _strictness(self, link: int, column: int) -> tuple[bool, tuple[int, bool]]:
+        return self._traps(link, column), _rank(self._actions(link, column))
 
     def _combine(self, stretch: Stretch, column: int, truth: dict[Condition, bool] | None) -> Verdict:
         """Rules 4 and 5 of the law. truth None: the first link of every chain decides."""
@@ -203,7 +203,7 @@ class Judge:
                     break
         winner = links[0]
         for link in links[1:]:
-            if _RANK[self._actions(link, column)[-1].name] > _RANK[self._actions(winner, column)[-1].name]:
+            if _rank(self._actions(link, column)) > _rank(self._actions(winner, column)):
                 winner = link
         actions = self._actions(winner, column)
         whole = len(links) == width and all(link == winner for link in links)
@@ -229,6 +229,11 @@ class Judge:
         if link != DEFAULT_RULE:
             return self.policy.rules[link].traps
         return (self.decisions.defaults.msr if column <= MSR_WRITE else self.decisions.defaults.io).traps
+
+
+def _rank(actions: Actions) -> tuple[int, bool]:
+    """Of the bytes of one access that with the highest rank decides, of equals the lowest."""
+    return _RANK[actions[-1].name], len(actions) > 1
 
 
 def _bytes(runs: Sequence[Run], at: int, first: int, width: int) -> tuple[tuple[Chain, ...], int]:

@@ -215,11 +215,19 @@ port_table(const struct policyc_frame *frame,
 	return class_of(frame)->columns[column];
 }
 
+/* The place of an action among others; those that report come before others. */
+static uint32_t strictness(const struct policyc_actions *actions)
+{
+	return 2u * actions->action +
+	       (actions->before[0] == 0 ? 0u : 1u);
+}
+
 /*
- * A wide access is decided byte by byte: the strictest action wins, of equal
- * ones that of the lowest port. An action that gives a value must decide every
- * byte, else the access is dropped. Bytes past the last port have no rule: an
- * access that has some is never passed on.
+ * A wide access is decided byte by byte: the strictest action wins, of equally
+ * strict ones one that is logged, counted or traced, so that no wide access is
+ * a way around that; of equals that of the lowest port. An action that gives a
+ * value must decide every byte, else the access is dropped. Bytes past the last
+ * port have no rule: an access that has some is never passed on.
  */
 static struct policyc_verdict decide_port(const struct policyc_frame *frame,
 					  const struct policyc_access *access)
@@ -235,7 +243,6 @@ static struct policyc_verdict decide_port(const struct policyc_frame *frame,
 	if (past)
 		end = 0xffffu;
 	verdict.rule = ask_chain(frame, table->runs[run].link, access);
-	verdict.action = actions_of(frame, verdict.rule)->action;
 	while (table->runs[run].last < end) {
 		const struct policyc_rule *rule;
 
@@ -244,11 +251,11 @@ static struct policyc_verdict decide_port(const struct policyc_frame *frame,
 		if (rule == verdict.rule)
 			continue;
 		whole = false;
-		if (actions_of(frame, rule)->action > verdict.action) {
+		if (strictness(actions_of(frame, rule)) >
+		    strictness(actions_of(frame, verdict.rule)))
 			verdict.rule = rule;
-			verdict.action = actions_of(frame, rule)->action;
-		}
 	}
+	verdict.action = actions_of(frame, verdict.rule)->action;
 	if (needs_every_byte(verdict.action) && !whole) {
 		verdict.action = POLICYC_ACT_DROP;
 	} else if (past && verdict.action == POLICYC_ACT_PASSTHROUGH) {

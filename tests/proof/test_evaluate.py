@@ -217,10 +217,30 @@ def test_the_strictest_byte_decides_and_of_equals_the_lowest() -> None:
     subject = policy(
         rule("io", (0x10, 0x10), actions=act("forward")),
         rule("io", (0x11, 0x11), actions=DROP),
-        rule("io", (0x12, 0x12), actions=act("log", "drop")),
+        rule("io", (0x12, 0x12), actions=DROP),
+        rule("io", (0x13, 0x13), actions=act("log", "mask")),
+        rule("io", (0x14, 0x14), actions=act("log", "drop")),
+        rule("io", (0x15, 0x15), actions=act("count", "drop")),
     )
     assert outcome(subject, "out", 0x10, 4) == (True, DROP, 1, "rule")
-    assert outcome(subject, "out", 0x12, 2) == (True, act("log", "drop"), 2, "rule")
+    assert outcome(subject, "out", 0x14, 2) == (True, act("log", "drop"), 4, "rule")
+
+
+def test_a_wide_access_is_no_way_around_a_log_of_equal_strictness() -> None:
+    counted = act("count", "passthrough")
+    subject = policy(
+        rule("io", (0x10, 0x11), verb="allow"),
+        rule("io", (0x12, 0x12), actions=counted),
+        rule("io", (0x13, 0x13), actions=act("log", "passthrough")),
+        rule("io", (0x20, 0x20), actions=act("forward")),
+        rule("io", (0x21, 0x21), actions=act("trace", "forward")),
+        rule("io", (0x22, 0x22)),
+    )
+    assert outcome(subject, "out", 0x10, 2) == (False, PASSTHROUGH, 0, "rule")
+    assert outcome(subject, "in", 0x11, 2) == (True, counted, 1, "rule")
+    assert outcome(subject, "out", 0x10, 4) == (True, counted, 1, "rule")
+    assert outcome(subject, "in", 0x20, 2) == (True, act("trace", "forward"), 4, "rule")
+    assert outcome(subject, "in", 0x21, 2) == (True, EXIT, 5, "rule")
 
 
 def test_a_value_that_no_rule_gives_for_every_byte_is_dropped() -> None:
