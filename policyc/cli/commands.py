@@ -9,7 +9,7 @@ from __future__ import annotations
 
 GROUPS = (
     ("write and check policies", ("compile", "check", "test")),
-    ("ask", ("explain", "show", "msr", "port")),
+    ("ask", ("explain", "show", "diff", "msr", "port")),
     ("about policyc", ("completion", "help", "version")),
 )
 """Titles in `policyc help`, and the commands below each, in the order of interest."""

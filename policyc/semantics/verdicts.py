@@ -152,12 +152,12 @@ class Judge:
         from policyc.semantics.conditions import holds
 
         (stretch,) = self.stretches(column, address, address)
-        truth = {each: holds(each, value, cpl) for each in self._conditions(stretch)}
+        truth = {each: holds(each, value, cpl) for each in self.conditions(stretch)}
         if column in (0, 2, 3, 4):
             truth = {each: true and each.subject != "value" for each, true in truth.items()}
-        return self._combine(stretch, column, truth)._replace(value=value, cpl=cpl)
+        return self.combine(stretch, column, truth)._replace(value=value, cpl=cpl)
 
-    def _conditions(self, stretch: Stretch) -> list[Condition]:
+    def conditions(self, stretch: Stretch) -> list[Condition]:
         rules = self.policy.rules
         return [
             each
@@ -168,14 +168,14 @@ class Judge:
         ]
 
     def _all(self, stretch: Stretch, column: int) -> Iterator[Verdict]:
-        conditions = self._conditions(stretch)
+        conditions = self.conditions(stretch)
         writes = column == MSR_WRITE or column >= OUT1
         ways = cases(conditions, 8 * COLUMN_WIDTHS[column] if writes else 0) if conditions else []
         if not conditions:
-            yield self._combine(stretch, column, {})
+            yield self.combine(stretch, column, {})
         elif ways is not None:
             for way in ways:
-                yield self._combine(stretch, column, way.truth)._replace(value=way.value, cpl=way.cpl)
+                yield self.combine(stretch, column, way.truth)._replace(value=way.value, cpl=way.cpl)
         else:
             yield from self._unknown(stretch, column)
 
@@ -186,12 +186,12 @@ class Judge:
         for position, chain in enumerate(stretch.chains):
             for number in chain:
                 chains = (*open_[:position], (number,), *open_[position + 1 :])
-                yield self._combine(stretch._replace(chains=chains), column, None)._replace(known=False)
+                yield self.combine(stretch._replace(chains=chains), column, None)._replace(known=False)
 
     def _strictness(self, link: int, column: int) -> tuple[bool, tuple[int, bool]]:
-        return self._traps(link, column), _rank(self._actions(link, column))
+        return self.traps(link, column), _rank(self.actions(link, column))
 
-    def _combine(self, stretch: Stretch, column: int, truth: dict[Condition, bool] | None) -> Verdict:
+    def combine(self, stretch: Stretch, column: int, truth: dict[Condition, bool] | None) -> Verdict:
         """Rules 4 and 5 of the law. truth None: the first link of every chain decides."""
         width = 1 if column <= MSR_WRITE else COLUMN_WIDTHS[column]
         rules = self.policy.rules
@@ -203,13 +203,13 @@ class Judge:
                     break
         winner = links[0]
         for link in links[1:]:
-            if _rank(self._actions(link, column)) > _rank(self._actions(winner, column)):
+            if _rank(self.actions(link, column)) > _rank(self.actions(winner, column)):
                 winner = link
-        actions = self._actions(winner, column)
+        actions = self.actions(winner, column)
         whole = len(links) == width and all(link == winner for link in links)
         if actions[-1].name in _NEED_EVERY_BYTE and not whole:
             actions = (*actions[:-1], _DROP)
-        intercepted = any(self._traps(link, column) for link in links)
+        intercepted = any(self.traps(link, column) for link in links)
         if stretch.outside and winner == DEFAULT_RULE:
             return Verdict(True, self.decisions.defaults.outside, None, "outside")
         if len(links) < width:
@@ -219,13 +219,13 @@ class Judge:
         rule = None if winner == DEFAULT_RULE else winner
         return Verdict(intercepted or stretch.outside, actions, rule, "default" if rule is None else "rule")
 
-    def _actions(self, link: int, column: int) -> Actions:
+    def actions(self, link: int, column: int) -> Actions:
         if link != DEFAULT_RULE:
             return self.policy.rules[link].actions
         default = self.decisions.defaults.msr if column <= MSR_WRITE else self.decisions.defaults.io
         return default.actions if default.traps else PASSTHROUGH
 
-    def _traps(self, link: int, column: int) -> bool:
+    def traps(self, link: int, column: int) -> bool:
         if link != DEFAULT_RULE:
             return self.policy.rules[link].traps
         return (self.decisions.defaults.msr if column <= MSR_WRITE else self.decisions.defaults.io).traps

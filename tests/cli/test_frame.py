@@ -162,7 +162,7 @@ policyc compile vm.pol -o vm.bundle > /dev/null
 cp vm.bundle/msr.bin vm.bundle/io.bin .
 cp vm.bundle/msrpm.bin bitmap.dat
 mkdir -p policies ~/.zfunc ~/.local/share/bash-completion/completions ~/.config/fish/completions
-cp vm.pol policies/one.pol
+cp vm.pol policies/one.pol; cp vm.pol old.pol; cp vm.pol new.pol
 cat > site.yaml <<end
 - name: SITE_SCRATCH
   index: 0x1234
