@@ -28,6 +28,11 @@ def everything(name: str = "vm") -> Policy:
         (first + at, first + at) for first in (0x300, 0xC0000300, 0xC0010300) for at in range(0, 0x1C00, 0x1C0)
     )
     efer = (Action("log", (("rate", 10),)), Action("mask", (("and", 0xFFFF_FFFF_FFFF_FAFF), ("or", 1))))
+    comparisons = [
+        rule("intercept", "io", 0xA0 + 4 * at, "out", KILL, when=(condition(f"value & 0xffffffff {op} 0x80000041"),))
+        for at, op in enumerate(("==", "!=", "<", "<=", ">", ">="))
+    ]
+    both = (condition("value & 0x41 == 0x41"), condition("cpl == 0"))
     made = make(
         rule("intercept", "msr", 0xC0000080, "write", efer, label="efer"),
         rule("intercept", "io", (0x3F8, 0x3FF), None, (Action("count"), forward("uart")), label="com1"),
@@ -51,6 +56,8 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "io", ports, None, (Action("drop"),)),
         rule("intercept", "msr", msrs, None, (Action("exit"),)),
         rule("intercept", "msr", 0x10, "write", KILL, when=(condition("cpl != 0"),)),
+        *comparisons,
+        rule("intercept", "io", 0xC0, "out", KILL, when=both),
         profiles=(profile("hardened"),),
     )
     return made._replace(name=name)
