@@ -113,6 +113,7 @@ def check_policy(
     into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access.
     Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
     """
+    from policyc.emitters.functions import problems
     from policyc.semantics.check import check
     from policyc.semantics.outcomes import failures, run_tests
 
@@ -121,7 +122,7 @@ def check_policy(
     policy = read.policy
     maps = {variant: decide(policy, variant) for variant in variants(policy)}
     chosen = select(policy, tuple(maps.values()), targets)
-    found = [*read.diagnostics, *chosen.diagnostics, *check(policy, maps, database)]
+    found = [*read.diagnostics, *chosen.diagnostics, *check(policy, maps, database), *problems(policy)]
     found += failures(run_tests(policy, maps, database))
     diagnostics = tuple(sorted(found, key=Diagnostic.sort_key))
     if any(each.severity == ERROR for each in diagnostics):

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 
 from policyc import resources
 from policyc.analyses.obligations import Registers
-from policyc.emitters import _templates, header, layout, rows
+from policyc.emitters import _templates, functions, header, layout, rows
 from policyc.emitters.duties import msrs_owed
 from policyc.emitters.instant import Context, function_name
 from policyc.semantics.policy import DecisionMap, Policy, Variant
 from policyc.targets.base import Image
-from policyc.vocabulary.access import IO, MSR
+from policyc.vocabulary.diagnostic import PolicyError
 
 FOLDER = "templates"
 PARTS = ("decide.c", "registry.c", "actions.c", "vcpu.c")
@@ -33,13 +33,16 @@ def emit(
 ) -> tuple[Image, ...]:
     """The two files, for the variants of ``maps`` and the entry points of ``targets``.
 
-    registers: the database; with it the header lists the MSRs that the hypervisor must keep apart. Deterministic, ASCII only. Raises PolicyError (E066) where ``forward`` names a function that the handler defines.
+    registers: the database; with it the header lists the MSRs that the hypervisor must keep apart. Deterministic,
+    ASCII only. Raises PolicyError for what policyc.emitters.functions finds.
     """
+    wrong = functions.problems(policy)
+    if wrong:
+        raise PolicyError(wrong)
     laid = layout.lay_out(policy, maps)
     owed = () if registers is None else msrs_owed(policy, maps, targets, registers)
     head = header.describe(policy, laid, targets, owed)
-    functions = {each.name: MSR if each.space == "msr" else IO for each in head.handlers}
-    arrays = rows.arrays(policy, laid, head.prefix, functions)
+    arrays = rows.arrays(policy, laid, head.prefix, header.handlers(laid))
     source = render("exit_handler.c.jinja", {"h": head, "arrays": arrays, "code": _code(targets)})
     declarations = render("exit_handler.h.jinja", {"h": head, "types": _part("types.h")})
     return Image("exit_handler.c", source.encode("ascii")), Image("exit_handler.h", declarations.encode("ascii"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import NamedTuple
 
@@ -12,15 +11,9 @@ from policyc.emitters.layout import STATE_PENDING, Layout
 from policyc.emitters.rows import NULL, classes_name, profile_name
 from policyc.semantics.policy import Policy
 from policyc.vocabulary.access import IO, MSR
-from policyc.vocabulary.diagnostic import PolicyError, error
 
 ALWAYS_CALLED = ("exit", "msr", "port", "inject")
 """Hooks that every policy can reach: an access past the last port, a port that shares its bit with another access."""
-_OF_C = re.compile(
-    r"u?int\w*_t|U?INT\w*_(MIN|MAX|C)|(size|ptrdiff|max_align|nullptr)_t|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_\w*"
-    r"|NULL|offsetof|linux|unix|i386|mem(cpy|set|move|cmp)"
-)
-"""Names of the freestanding headers, macros that compilers predefine, and what they may call on their own."""
 HOOK_OF_ACTION = {"log": "log", "trace": "trace", "notify": "notify", "kill": "kill"}
 
 
@@ -99,26 +92,14 @@ def describe(policy: Policy, laid: Layout, targets: tuple[str, ...], owed: tuple
         ctext.shortened(ctext.comment(policy.name), 40), prefix, upper, f"{upper}_EXIT_HANDLER_H",
         tuple(line for text in duties(targets, owed) for line in _listed(text)), _example(prefix, targets), _words(laid), laid.words, counters, profiles,
         tuple(ctext.string(module.path) for module in policy.modules) or ('""',), max(1, len(policy.modules)),
-        tuple(Handler(name, "msr" if space == MSR else "port") for name, space in handlers(laid, prefix).items()),
+        tuple(Handler(name, "msr" if space == MSR else "port") for name, space in handlers(laid).items()),
         _hooks(laid, targets), targets,
     )  # fmt: skip
 
 
-def handlers(laid: Layout, prefix: str) -> dict[str, str]:
-    """The functions that ``forward`` names, sorted, and the space each serves.
-
-    Raises PolicyError: E066 for a name that the handler itself defines, E071 for one that serves MSRs and ports.
-    """
-    found: dict[str, str] = {}
-    for each, space in _forwarding(laid):
-        name = laid.actions[laid.asked[each].actions][-1].handler()
-        span = laid.asked[each].span
-        if name.lower().startswith(("policyc_", f"{prefix.lower()}_")) or _OF_C.fullmatch(name):
-            said = f"the exit handler itself may define `{name}`"
-            raise PolicyError([error("E066", said, span, helps=("choose another name for the function",))])
-        if found.setdefault(name, space) != space:
-            said = f"the handler `{name}` serves MSRs and ports, which have different signatures"
-            raise PolicyError([error("E071", said, span, helps=("use two names",))])
+def handlers(laid: Layout) -> dict[str, str]:
+    """The functions that ``forward`` names, sorted, and the space each serves."""
+    found = {laid.actions[laid.asked[each].actions][-1].handler(): space for each, space in _forwarding(laid)}
     return dict(sorted(found.items()))
 
 

@@ -47,7 +47,7 @@ class Harness:
         if source is not None:
             main.write_text(source, encoding="ascii")
         prefix = ctext.prefix(policy.name)
-        handlers = header.handlers(laid, prefix)
+        handlers = header.handlers(laid)
         (folder / "glue.h").write_text(
             "\n".join(
                 [
@@ -79,7 +79,9 @@ class Harness:
             f"{r.target} {profile} {vcpus[0][0]} {r.kind} {r.width} {r.form} {r.value:x} {r.cpl} {r.answer} {lo:x} {hi:x}\n"
             for r, lo, hi in requests
         ]
-        done = subprocess.run([self.program], input="".join(lines), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [self.program], input="".join(lines), capture_output=True, text=True, check=False, timeout=200
+        )
         assert done.returncode == 0, done.stderr[:4000]
         answers: list[list[tuple[int, int, str]]] = [[]]
         for line in done.stdout.splitlines():

@@ -92,7 +92,7 @@ class Native:
         self.prefix = ctext.prefix(policy.name)
         laid = layout.lay_out(policy, {each: decide(policy, each) for each in variants(policy)})
         self.words = laid.words
-        handlers = header.handlers(laid, self.prefix)
+        handlers = header.handlers(laid)
         kinds = {name: "msr" if space == MSR else "port" for name, space in handlers.items()}
         (folder / "handlers.c").write_text(
             '#include "exit_handler.h"\n'
