@@ -87,13 +87,27 @@ def load(path: str) -> Bundle:
 
     The folder may be replaced by another run at any moment: then the old bundle or the new one is read, not a mixture.
     """
+    bundle, altered = load_altered(path)
+    if altered:
+        said = f"{altered[0]} was altered: its SHA-256 is not the one in the manifest"
+        raise UnreadableError(f"cannot read the bundle {shown(path)}: {said}")
+    return bundle
+
+
+def load_altered(path: str) -> tuple[Bundle, tuple[str, ...]]:
+    """As load, but for files whose bytes are not those that the manifest states; these are named beside the bundle.
+
+    For finding out what an altered image does; nothing else may use one.
+    """
     for attempt in range(_TRIES):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (OSError, ValueError) as reason:
             raise UnreadableError(f"cannot read the bundle {shown(path)}: {why(reason)}") from None
         try:
-            return _load(path, handle)
+            bundle, altered = _load(path, handle)
+            if not altered or attempt + 1 == _TRIES or not _replaced(path, handle):
+                return bundle, altered
         except UnreadableError as reason:
             if attempt + 1 == _TRIES or not _replaced(path, handle):
                 raise UnreadableError(f"cannot read the bundle {shown(path)}: {reason}") from None
@@ -102,7 +116,7 @@ def load(path: str) -> Bundle:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _load(path: str, handle: int) -> Bundle:
+def _load(path: str, handle: int) -> tuple[Bundle, tuple[str, ...]]:
     manifest = parse_manifest(handle)
     try:
         present = listing(handle)
@@ -111,13 +125,16 @@ def _load(path: str, handle: int) -> Bundle:
     named = {each.path for each in manifest.files}
     for extra in sorted(set(present) - named - {MANIFEST}):
         raise UnreadableError(f"it holds {shown(extra)}, which its manifest does not name")
-    return Bundle(path, manifest, tuple(_file(handle, each) for each in manifest.files))
+    from hashlib import sha256
+
+    files = tuple(_file(handle, each) for each in manifest.files)
+    pairs = zip(files, manifest.files, strict=True)
+    altered = tuple(file.name for file, entry in pairs if sha256(file.data).hexdigest() != entry.sha256)
+    return Bundle(path, manifest, files), altered
 
 
 def _file(handle: int, entry: FileEntry) -> Image:
-    """One file, compared with what the manifest says of it."""
-    from hashlib import sha256
-
+    """One file, of the size that the manifest states."""
     try:
         data = read_below(handle, entry.path, entry.size)
     except OddFolder as reason:
@@ -126,8 +143,6 @@ def _file(handle: int, entry: FileEntry) -> Image:
         raise UnreadableError(f"{entry.path}: {why(reason)}") from None
     if len(data) != entry.size:
         raise UnreadableError(f"{entry.path} has {len(data):,} bytes, its manifest says {entry.size:,}")
-    if sha256(data).hexdigest() != entry.sha256:
-        raise UnreadableError(f"{entry.path} was altered: its SHA-256 is not the one in the manifest")
     return Image(entry.path, data)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 GROUPS = (
     ("write and check policies", ("compile", "check", "test")),
     ("ask", ("explain", "show", "diff", "msr", "port")),
+    ("try on processors", ("verify",)),
     ("about policyc", ("completion", "help", "version")),
 )
 """Titles in `policyc help`, and the commands below each, in the order of interest."""

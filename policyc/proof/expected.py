@@ -177,13 +177,14 @@ class Sheet:
                 if strip.first > self.last:
                     bits = self._past(target)
                 else:
-                    bits = self._row(target, strip.column, strip.first, strip.last)
+                    bits = self.stretch(target, strip.column, strip.first, strip.last)
                 assert len(bits) == strip.last - strip.first + 1
                 text[strip.slice()] = bits
             self._images[key] = number(text)
         return self._images[key]
 
-    def _row(self, target: str, column: int, first: int, last: int) -> bytes:
+    def stretch(self, target: str, column: int, first: int, last: int) -> bytes:
+        """One character an address of first..last: whether the accesses of a column exit (for ports: of width 1)."""
         held = self.positions(first, last)
         cells, answers = self.cells[held.start : held.stop], self.answers[held.start : held.stop]
         return row(

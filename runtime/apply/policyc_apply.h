@@ -59,7 +59,7 @@ struct policyc_vmx_ports {
 	/* VMREAD and VMWRITE; false where the instruction failed. */
 	bool (*vmread)(void *context, uint32_t field, uint64_t *value);
 	bool (*vmwrite)(void *context, uint32_t field, uint64_t value);
-	/* Of the capability MSRs 0x480, 0x482 and 0x48d. */
+	/* Of the capability MSRs 0x480, 0x482 and 0x48e. */
 	uint64_t (*rdmsr)(void *context, uint32_t index);
 	/* Physical address of the first byte of a page. */
 	uint64_t (*physical)(void *context, const void *page);

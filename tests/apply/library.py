@@ -54,7 +54,7 @@ class Vmcs:
 
     def __init__(self, **msrs: int) -> None:
         # As a Haswell has them: TRUE controls exist; what must be one, what may be.
-        self.msrs = {0x480: 1 << 55, 0x482: 0xFFF9FFFE_0401E172, 0x48D: 0xFFF9FFFE_04006172}
+        self.msrs = {0x480: 1 << 55, 0x482: 0xFFF9FFFE_0401E172, 0x48E: 0xFFF9FFFE_04006172}
         self.msrs |= {int(name[1:], 16): value for name, value in msrs.items()}
         self.fields = {0x2000: 0, 0x2002: 0, 0x2004: 0, 0x4002: 0}
         self.log: list[tuple[int, int]] = []

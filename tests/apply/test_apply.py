@@ -63,7 +63,7 @@ def test_without_true_controls_the_older_capability_msr_decides() -> None:
     ],
 )
 def test_a_control_that_the_processor_lacks_is_refused_and_nothing_is_written(able: int, status: int) -> None:
-    vmcs = lib.Vmcs(x48d=able)
+    vmcs = lib.Vmcs(x48e=able)
     vmcs.fields[vmx.PRIMARY_CONTROLS] = 1 << 7
     assert vmcs.apply() == status
     assert vmcs.log == []

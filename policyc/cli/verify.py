@@ -1,0 +1,231 @@
+"""``policyc verify BUNDLE``: let processors that others wrote execute the images, and compare with the evaluator."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from policyc.cli import policies
+from policyc.cli.parser import Arguments, Parser, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policyc.bundle.read import Bundle
+    from policyc.reports.colour import Paint
+    from policyc.verify.compare import Difference
+    from policyc.verify.executors import Executor
+    from policyc.verify.verification import Result, Subject
+
+SUMMARY = "execute a bundle's images on emulated processors, access by access, and compare with the policy"
+
+EPILOG = """\
+# on every executor that this machine has
+policyc verify vm.bundle
+# on chosen ones: a missing one is an error
+policyc verify vm.bundle --on bochs-vmx,qemu-svm
+# evidence, to be kept beside the bundle
+policyc verify vm.bundle --format json > vm.verified.json
+"""
+
+ON = ("bochs-vmx", "bochs-svm", "qemu-svm")
+"""As policyc.verify.executors.EXECUTORS, which a test holds equal; here so that `help` need not import them."""
+
+_SHOWN = 20
+"""Differences of one executor that are printed; all are in the JSON."""
+
+_BAR = 24
+"""Columns of the progress bar."""
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder")
+    parser.add_argument("--on", type=_names, metavar="NAMES", help=f"{', '.join(ON)}, or several with commas; else all")
+    parser.add_argument("--profile", metavar="NAME", help="this profile alone; else all that the bundle has")
+    policies.add_format(parser)
+
+
+def _names(word: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(each.strip() for each in word.split(",") if each.strip()))
+    if not names or any(each not in ON for each in names):
+        raise ValueError(f"executors are {', '.join(ON)}; several are joined by commas")
+    return names
+
+
+class Idle(NamedTuple):
+    """An executor that was not run, and why."""
+
+    name: str
+    why: str
+
+
+def run(args: Arguments) -> int:
+    from policyc.bundle.read import load_altered
+
+    bundle, altered = load_altered(args.bundle)
+    _known_profile(bundle, args.profile)
+    chosen, idle = _chosen(bundle, args.on)
+    results = [
+        _executed(executor, subject)
+        for executor in chosen
+        for subject in _subjects(bundle, executor.target, args.profile)
+    ]
+    if args.format == "json":
+        from policyc.reports.jsonform import document
+
+        print(document(_fields(bundle, altered, results, idle)), end="")
+    else:
+        _tell(args, bundle, altered, results, idle)
+    return int(bool(altered) or any(each.compared.differing for each in results))
+
+
+def _known_profile(bundle: Bundle, profile: str | None) -> None:
+    known = sorted({each.profile for each in bundle.manifest.variants if each.profile is not None})
+    if profile is not None and profile not in known:
+        raise UsageError(f"the bundle has no profile `{profile}`", f"it has {', '.join(known) or 'none'}")
+
+
+def _chosen(bundle: Bundle, names: tuple[str, ...] | None) -> tuple[list[Executor], list[Idle]]:
+    """The executors to run, and those that cannot be; UsageError for one that was named and cannot."""
+    from policyc.verify.executors import EXECUTORS
+
+    chosen, idle = [], []
+    for executor in EXECUTORS:
+        if names is not None and executor.name not in names:
+            continue
+        why = ""
+        if executor.target not in bundle.manifest.targets:
+            why = f"the bundle has no {executor.target} images (policyc compile --target {executor.target})"
+        elif missing := executor.missing():
+            why = f"it needs {missing}" if missing.startswith("a ") else f"not installed: {missing}"
+        if not why:
+            chosen.append(executor)
+        elif names is not None:
+            raise UsageError(f"{executor.name} cannot be run", why)
+        else:
+            idle.append(Idle(executor.name, why))
+    if not chosen:
+        raise UsageError("no executor can be run", "; ".join(f"{each.name}: {each.why}" for each in idle))
+    return chosen, idle
+
+
+def _subjects(bundle: Bundle, target: str, profile: str | None) -> tuple[Subject, ...]:
+    from policyc.verify.verification import subjects
+
+    return subjects(bundle, target, profile)
+
+
+def _executed(executor: Executor, subject: Subject) -> Result:
+    from policyc.verify.verification import verify
+
+    bar = _Bar(f"{executor.name}, {subject.names[0]}")
+    try:
+        return verify(executor, subject, bar.show)
+    finally:
+        bar.clear()
+
+
+class _Bar:
+    """A progress bar on standard error, if that is a terminal."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._live = sys.stderr.isatty()
+
+    def show(self, share: float) -> None:
+        if self._live:
+            from policyc.reports.cells import safe
+
+            filled = int(share * _BAR)
+            bar = "#" * filled + "." * (_BAR - filled)
+            sys.stderr.write(f"\r\x1b[K[{bar}] {int(share * 100):3} %  {safe(self._words)}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _tell(
+    args: Arguments, bundle: Bundle, altered: Sequence[str], results: Sequence[Result], idle: Sequence[Idle]
+) -> None:
+    from policyc.cli import console
+    from policyc.reports.cells import safe
+    from policyc.reports.tables import table
+
+    paint = console.output_paint(args)
+    for name in altered:
+        print(f"{paint('error', 'altered')}: {safe(name)}: its SHA-256 is not the one in the manifest")
+    for result in results:
+        for line in _differences(result, paint):
+            print(line)
+    total = sum(each.compared.accesses for each in results)
+    differing = sum(each.compared.differing for each in results)
+    said = f"{differing:,} differ from what the manifest says" if differing else "each as the manifest says"
+    print(f"{safe(bundle.path)}: {total:,} accesses executed, {said}")
+    for line in table(
+        [*(_row(each) for each in results), *((each.name, "not run", each.why, "", "") for each in idle)]
+    ):
+        print(line)
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    from policyc.reports.cells import safe
+
+    compared = result.compared
+    outcome = f"{compared.differing:,} differ" if compared.differing else "agrees"
+    done = f"{compared.accesses:,} accesses in {result.seconds:.1f} s"
+    return result.executor, outcome, result.tools[0], done, safe("; ".join(result.subject))
+
+
+def _differences(result: Result, paint: Paint) -> list[str]:
+    from policyc.reports.cells import safe
+
+    lines = []
+    for each in result.compared.differences[:_SHOWN]:
+        where = f"{result.executor}, {safe(result.subject[0])}"
+        lines.append(f"{paint('error', 'differs')}: {where}: {access_text(each)}: {safe(_said(each))}")
+        if each.image:
+            must = "1" if each.expected != "no exit" else "0"
+            more = f"; {each.accesses:,} accesses differ for it" if each.accesses > 1 else ""
+            lines.append(f"  {each.image} byte {each.byte} bit {each.bit} must be {must}{more}")
+    if len(result.compared.differences) > _SHOWN:
+        lines.append(f"  and {len(result.compared.differences) - _SHOWN:,} more, which --format json lists")
+    return lines
+
+
+def access_text(difference: Difference) -> str:
+    """``rdmsr 0x10``, ``rep outs 0x3f8 width 2``."""
+    width = "" if difference.form in ("rdmsr", "wrmsr") else f" width {difference.width}"
+    return f"{difference.form} {difference.address:#x}{width}"
+
+
+def _said(difference: Difference) -> str:
+    return f"expected {difference.expected} ({difference.rule}), found {difference.found}"
+
+
+def _fields(bundle: Bundle, altered: Sequence[str], results: Sequence[Result], idle: Sequence[Idle]) -> dict[str, Any]:
+    from policyc import __version__
+
+    return {
+        "bundle": bundle.path,
+        "policyc": __version__,
+        "policy": bundle.manifest.policy,
+        "files": [each._asdict() for each in bundle.manifest.files],
+        "altered": list(altered),
+        "verified": not altered and not any(each.compared.differing for each in results),
+        "results": [
+            {
+                "executor": each.executor,
+                "variants": list(each.subject),
+                "tools": list(each.tools),
+                "seconds": round(each.seconds, 2),
+                "accesses": each.compared.accesses,
+                "differing": each.compared.differing,
+                "differences": [found._asdict() for found in each.compared.differences],
+            }
+            for each in results
+        ],
+        "not_run": [each._asdict() for each in idle],
+    }

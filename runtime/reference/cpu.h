@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instructions that C does not have. */
+#ifndef POLICYC_REFERENCE_CPU_H
+#define POLICYC_REFERENCE_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline void outb(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void outl(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void wrmsr(uint32_t index, uint64_t value)
+{
+	__asm__ volatile("wrmsr" : : "c"(index), "A"(value) : "memory");
+}
+
+static inline uint64_t rdmsr(uint32_t index)
+{
+	uint64_t value;
+
+	__asm__ volatile("rdmsr" : "=A"(value) : "c"(index));
+	return value;
+}
+
+struct cpuid {
+	uint32_t eax;
+	uint32_t ebx;
+	uint32_t ecx;
+	uint32_t edx;
+};
+
+static inline struct cpuid cpuid(uint32_t leaf)
+{
+	struct cpuid out;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(out.eax), "=b"(out.ebx), "=c"(out.ecx),
+			   "=d"(out.edx)
+			 : "a"(leaf), "c"(0));
+	return out;
+}
+
+#define CONTROL_REGISTER(name)						\
+	static inline uint32_t read_##name(void)			\
+	{								\
+		uint32_t value;						\
+									\
+		__asm__ volatile("movl %%" #name ", %0" : "=r"(value));	\
+		return value;						\
+	}								\
+	static inline void write_##name(uint32_t value)			\
+	{								\
+		__asm__ volatile("movl %0, %%" #name			\
+				 : : "r"(value) : "memory");		\
+	}
+
+CONTROL_REGISTER(cr0)
+CONTROL_REGISTER(cr3)
+CONTROL_REGISTER(cr4)
+
+#undef CONTROL_REGISTER
+
+#endif

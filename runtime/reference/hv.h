@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reference hypervisor: 32-bit, one processor, one guest, no interrupts.
+ * It boots from its own ROM, finds its payload in memory, and says what the
+ * processor does under a bundle's images.
+ */
+#ifndef POLICYC_REFERENCE_HV_H
+#define POLICYC_REFERENCE_HV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE 4096u
+
+/* The payload: one page of header, then the pages that it points to. */
+#define PAYLOAD 0x200000u
+#define PAYLOAD_MAGIC 0x50594c50u	/* "PLYP" */
+#define PAYLOAD_VERSION 1u
+
+struct payload {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t svm;		/* 0: VT-x, 1: SVM */
+	uint32_t msr;		/* offset of the image for MSRs */
+	uint32_t io;		/* offset of the image for ports */
+	uint32_t probes;	/* offset of the probes */
+	uint32_t probe_count;
+	uint32_t controls;	/* VT-x: written to 0x4002 unless 0 */
+	uint32_t trial;		/* SVM: run even what apply refuses */
+};
+
+/* Registers of the guest; enter.S knows where each one is. */
+struct registers {
+	uint32_t eax;
+	uint32_t ecx;
+	uint32_t edx;
+	uint32_t ebx;
+	uint32_t esp;
+	uint32_t ebp;
+	uint32_t esi;
+	uint32_t edi;
+	uint32_t eip;
+	uint32_t eflags;
+};
+
+enum exit_kind {
+	EXIT_ACCESS,	/* RDMSR, WRMSR or an I/O instruction */
+	EXIT_CALL,	/* VMCALL or VMMCALL */
+	EXIT_FAULT,	/* an exception of the guest */
+	EXIT_OTHER
+};
+
+/* Why the guest came back. */
+struct vm_exit {
+	enum exit_kind kind;
+	uint32_t reason;	/* exit reason, exit code, or the vector */
+	uint32_t info1;		/* exit qualification, EXITINFO1 */
+	uint32_t info2;		/* EXITINFO2 */
+	uint32_t length;	/* VT-x: of the instruction */
+	uint32_t instruction;	/* VT-x: VM-exit instruction information */
+};
+
+/* Where the guest's code, data and page tables are. */
+struct guest_start {
+	uint32_t page_directory;
+	uint32_t exceptions;	/* bit n: vector n exits */
+};
+
+/* One way to run a guest: VT-x or SVM. */
+struct engine {
+	/* NULL, or why the guest cannot be run. */
+	const char *(*start)(const struct payload *payload,
+			     const struct guest_start *start);
+	bool (*enter)(struct registers *guest, struct vm_exit *exit);
+	/* Queues an exception, with error code 0 where it has one. */
+	void (*inject)(uint8_t vector, bool has_error_code);
+};
+
+extern const struct engine vmx_engine;
+extern const struct engine svm_engine;
+
+/* machine.c */
+void machine_start(void);
+const struct payload *machine_payload(void);
+const void *payload_at(const struct payload *payload, uint32_t offset);
+uint32_t identity_map(void);
+bool safe_rdmsr(uint32_t index, uint64_t *value);
+bool safe_wrmsr(uint32_t index, uint64_t value);
+uint8_t physical_bits(void);
+void say(const char *text);
+void say_hex(uint32_t value);
+void say_char(char letter);
+void stop(void) __attribute__((noreturn));
+void stop_because(const char *text) __attribute__((noreturn));
+
+struct table_register {
+	uint16_t limit;
+	uint32_t base;
+} __attribute__((packed));
+
+void machine_tables(struct table_register *gdt, struct table_register *idt);
+uint32_t machine_tss(void);
+
+#define SELECTOR_CODE 0x08u
+#define SELECTOR_DATA 0x10u
+#define SELECTOR_TSS 0x18u
+
+/* Freestanding C may be compiled into calls of these. */
+void *memcpy(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+
+#endif

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SVM. Offsets: AMD APM vol. 2, appendix B; codes: appendix C. */
+#include "../apply/policyc_apply.h"
+#include "cpu.h"
+#include "hv.h"
+
+#define EFER 0xc0000080u
+#define EFER_SVME 0x1000u
+#define VM_CR 0xc0010114u
+#define VM_CR_SVMDIS 0x10u
+#define VM_HSAVE_PA 0xc0010117u
+#define LEAF_FEATURES 0x80000001u
+#define CPUID_SVM (1u << 2)
+
+#define EXCEPTIONS 0x008u
+#define INTERCEPT_MISC1 0x00cu
+#define SHUTDOWN (1u << 31)
+#define INTERCEPT_MISC2 0x010u
+#define VMRUN (1u << 0)
+#define VMMCALL (1u << 1)
+#define ASID 0x058u
+#define EXIT_CODE 0x070u
+#define EXIT_INFO1 0x078u
+#define EXIT_INFO2 0x080u
+#define INJECTION 0x0a8u
+
+#define SAVED_ES 0x400u
+#define SAVED_GDTR 0x460u
+#define SAVED_IDTR 0x480u
+#define SAVED_TR 0x490u
+#define SAVED_EFER 0x4d0u
+#define SAVED_CR4 0x548u
+#define SAVED_CR3 0x550u
+#define SAVED_CR0 0x558u
+#define SAVED_DR7 0x560u
+#define SAVED_DR6 0x568u
+#define SAVED_RFLAGS 0x570u
+#define SAVED_RIP 0x578u
+#define SAVED_RSP 0x5d8u
+#define SAVED_RAX 0x5f8u
+#define SAVED_PAT 0x668u
+
+#define CODE_EXCEPTION 0x40u
+#define CODE_IOIO 0x7bu
+#define CODE_MSR 0x7cu
+#define CODE_VMMCALL 0x81u
+#define CODE_INVALID 0xffffffffu
+
+#define INJECT_EXCEPTION 0x80000300u
+#define INJECT_ERROR_CODE 0x00000800u
+
+/* IOPM bits 65536..65538. */
+#define IOPM_PAST 8192u
+#define IOPM_PAST_BITS 7u
+
+void svm_enter(struct registers *guest, uint32_t vmcb);
+
+static uint32_t vmcb[1024] __attribute__((aligned(4096)));
+static uint32_t host_save[1024] __attribute__((aligned(4096)));
+
+static void set(uint32_t offset, uint32_t value)
+{
+	vmcb[offset / 4] = value;
+}
+
+static uint32_t get(uint32_t offset)
+{
+	return vmcb[offset / 4];
+}
+
+static void set_segment(uint32_t offset, uint32_t selector,
+			uint32_t attributes, uint32_t limit, uint32_t base)
+{
+	set(offset, selector | attributes << 16);
+	set(offset + 4, limit);
+	set(offset + 8, base);
+	set(offset + 12, 0);
+}
+
+static const char *turn_on(void)
+{
+	uint64_t vm_cr;
+
+	if (cpuid(0x80000000u).eax < LEAF_FEATURES ||
+	    (cpuid(LEAF_FEATURES).ecx & CPUID_SVM) == 0)
+		return "the processor has no SVM";
+	/* A processor without VM_CR cannot lock SVM off. */
+	if (safe_rdmsr(VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS) != 0)
+		return "SVM is locked off";
+	wrmsr(EFER, rdmsr(EFER) | EFER_SVME);
+	wrmsr(VM_HSAVE_PA, (uintptr_t)host_save);
+	__asm__ volatile("clgi");
+	return NULL;
+}
+
+static void set_up(const struct guest_start *start)
+{
+	struct table_register gdtr;
+	struct table_register idtr;
+
+	machine_tables(&gdtr, &idtr);
+	set(EXCEPTIONS, start->exceptions);
+	set(INTERCEPT_MISC1, SHUTDOWN);
+	set(INTERCEPT_MISC2, VMRUN | VMMCALL);
+	set(ASID, 1);
+	for (uint32_t i = 0; i < 6; i++) {
+		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
+
+		set_segment(SAVED_ES + 16 * i,
+			    code ? SELECTOR_CODE : SELECTOR_DATA,
+			    code ? 0xc9b : 0xc93, 0xffffffff, 0);
+	}
+	set_segment(SAVED_GDTR, 0, 0, gdtr.limit, gdtr.base);
+	set_segment(SAVED_IDTR, 0, 0, 0, 0);
+	set_segment(SAVED_TR, SELECTOR_TSS, 0x8b, 0x67, machine_tss());
+	set(SAVED_EFER, EFER_SVME);
+	set(SAVED_CR0, read_cr0());
+	set(SAVED_CR3, start->page_directory);
+	set(SAVED_CR4, read_cr4());
+	set(SAVED_DR6, 0xffff0ff0);
+	set(SAVED_DR7, 0x400);
+	set(SAVED_PAT, 0x00070406);
+	set(SAVED_PAT + 4, 0x00070406);
+}
+
+static uint64_t port_physical(void *context, const void *page)
+{
+	(void)context;
+	return (uintptr_t)page;		/* all memory is mapped one to one */
+}
+
+/*
+ * For probes, that are to show what a map does which policyc_svm_apply() will
+ * not have: the bits that it insists on are there while it looks.
+ */
+static enum policyc_applied apply(const struct payload *payload,
+				  const struct policyc_svm_ports *ports,
+				  const struct policyc_svm_images *images)
+{
+	uint8_t *past = (uint8_t *)(uintptr_t)payload + payload->io +
+			IOPM_PAST;
+	uint8_t before = *past;
+	enum policyc_applied status;
+
+	if (payload->trial != 0)
+		*past |= IOPM_PAST_BITS;
+	status = policyc_svm_apply(ports, NULL, vmcb, images);
+	*past = before;
+	return status;
+}
+
+static const char *start_svm(const struct payload *payload,
+			     const struct guest_start *start)
+{
+	const struct policyc_svm_ports ports = {
+		port_physical,
+		physical_bits(),
+	};
+	const struct policyc_svm_images images = {
+		payload_at(payload, payload->msr),
+		payload_at(payload, payload->io),
+	};
+	const char *why = turn_on();
+	enum policyc_applied status;
+
+	if (why != NULL)
+		return why;
+	set_up(start);
+	status = apply(payload, &ports, &images);
+	return status != POLICYC_APPLIED ? policyc_apply_reason(status) : NULL;
+}
+
+static enum exit_kind kind_of(uint32_t code)
+{
+	if (code == CODE_IOIO || code == CODE_MSR)
+		return EXIT_ACCESS;
+	if (code == CODE_VMMCALL)
+		return EXIT_CALL;
+	if (code >= CODE_EXCEPTION && code < CODE_EXCEPTION + 32u)
+		return EXIT_FAULT;
+	return EXIT_OTHER;
+}
+
+static bool enter_svm(struct registers *guest, struct vm_exit *exit)
+{
+	set(SAVED_RIP, guest->eip);
+	set(SAVED_RSP, guest->esp);
+	set(SAVED_RFLAGS, guest->eflags);
+	set(SAVED_RAX, guest->eax);
+	svm_enter(guest, (uint32_t)(uintptr_t)vmcb);
+	set(INJECTION, 0);
+	exit->reason = get(EXIT_CODE);
+	if (get(EXIT_CODE + 4) == CODE_INVALID)
+		return false;
+	exit->kind = kind_of(exit->reason);
+	if (exit->kind == EXIT_FAULT)
+		exit->reason -= CODE_EXCEPTION;
+	exit->info1 = get(EXIT_INFO1);
+	exit->info2 = get(EXIT_INFO2);
+	exit->length = 0;
+	exit->instruction = 0;
+	guest->eip = get(SAVED_RIP);
+	guest->esp = get(SAVED_RSP);
+	guest->eflags = get(SAVED_RFLAGS);
+	guest->eax = get(SAVED_RAX);
+	return true;
+}
+
+static void inject_svm(uint8_t vector, bool has_error_code)
+{
+	set(INJECTION, INJECT_EXCEPTION | vector |
+	    (has_error_code ? INJECT_ERROR_CODE : 0));
+	set(INJECTION + 4, 0);
+}
+
+const struct engine svm_engine = {start_svm, enter_svm, inject_svm};

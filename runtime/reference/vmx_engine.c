@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+/* VT-x. Field numbers: Intel SDM vol. 3D, appendix B. */
+#include "../apply/policyc_apply.h"
+#include "cpu.h"
+#include "hv.h"
+
+#define IA32_FEATURE_CONTROL 0x3au
+#define FEATURE_LOCKED 1u
+#define FEATURE_VMXON 4u
+
+#define IA32_VMX_BASIC 0x480u
+#define IA32_VMX_PINBASED_CTLS 0x481u
+#define IA32_VMX_EXIT_CTLS 0x483u
+#define IA32_VMX_ENTRY_CTLS 0x484u
+#define IA32_VMX_CR0_FIXED0 0x486u
+#define IA32_VMX_CR0_FIXED1 0x487u
+#define IA32_VMX_CR4_FIXED0 0x488u
+#define IA32_VMX_CR4_FIXED1 0x489u
+
+#define CR4_VMXE (1u << 13)
+#define CPUID_VMX (1u << 5)
+
+#define PIN_CONTROLS 0x4000u
+#define PRIMARY_CONTROLS 0x4002u
+#define EXCEPTION_BITMAP 0x4004u
+#define EXIT_CONTROLS 0x400cu
+#define ENTRY_CONTROLS 0x4012u
+#define ENTRY_INTERRUPTION 0x4016u
+#define ENTRY_ERROR_CODE 0x4018u
+#define INSTRUCTION_ERROR 0x4400u
+#define EXIT_REASON 0x4402u
+#define EXIT_INTERRUPTION 0x4404u
+#define EXIT_LENGTH 0x440cu
+#define EXIT_INSTRUCTION 0x440eu
+#define EXIT_QUALIFICATION 0x6400u
+#define GUEST_CR3 0x6802u
+#define GUEST_RSP 0x681cu
+#define GUEST_RIP 0x681eu
+#define GUEST_RFLAGS 0x6820u
+
+#define REASON_EXCEPTION 0u
+#define REASON_VMCALL 18u
+#define REASON_IO 30u
+#define REASON_RDMSR 31u
+#define REASON_WRMSR 32u
+
+#define INJECT_EXCEPTION 0x80000300u
+#define INJECT_ERROR_CODE 0x00000800u
+
+/* A field is 64 bits wide where bits 14:13 of its number are 1. */
+#define WIDTH_MASK 0x6000u
+#define WIDTH_64 0x2000u
+
+struct field {
+	uint32_t number;
+	uint32_t value;
+};
+
+bool vmx_enter(struct registers *guest, bool launched);
+extern const uint8_t vmx_exit_point[];
+
+static uint32_t vmxon_region[1024] __attribute__((aligned(4096)));
+static uint32_t vmcs_region[1024] __attribute__((aligned(4096)));
+static bool launched;
+
+static bool write_field(uint32_t field, uint32_t value)
+{
+	uint8_t failed;
+
+	__asm__ volatile("vmwrite %1, %2\n\tsetbe %0"
+			 : "=q"(failed) : "r"(value), "r"(field) : "cc");
+	return failed == 0;
+}
+
+static bool read_field(uint32_t field, uint32_t *value)
+{
+	uint8_t failed;
+
+	__asm__ volatile("vmread %2, %1\n\tsetbe %0"
+			 : "=q"(failed), "=r"(*value) : "r"(field) : "cc");
+	return failed == 0;
+}
+
+static void set(uint32_t field, uint32_t value)
+{
+	if (!write_field(field, value))
+		stop_because("a VMCS field cannot be written");
+}
+
+static uint32_t get(uint32_t field)
+{
+	uint32_t value;
+
+	if (!read_field(field, &value))
+		stop_because("a VMCS field cannot be read");
+	return value;
+}
+
+/* What policyc_vmx_apply() asks of a hypervisor. */
+
+static bool port_vmread(void *context, uint32_t field, uint64_t *value)
+{
+	uint32_t low;
+	uint32_t high = 0;
+	bool done = read_field(field, &low);
+
+	(void)context;
+	if (done && (field & WIDTH_MASK) == WIDTH_64)
+		done = read_field(field + 1u, &high);
+	if (done)
+		*value = (uint64_t)high << 32 | low;
+	return done;
+}
+
+static bool port_vmwrite(void *context, uint32_t field, uint64_t value)
+{
+	(void)context;
+	if (!write_field(field, (uint32_t)value))
+		return false;
+	if ((field & WIDTH_MASK) != WIDTH_64)
+		return true;
+	return write_field(field + 1u, (uint32_t)(value >> 32));
+}
+
+static uint64_t port_rdmsr(void *context, uint32_t index)
+{
+	uint64_t value;
+
+	(void)context;
+	return safe_rdmsr(index, &value) ? value : 0;
+}
+
+static uint64_t port_physical(void *context, const void *page)
+{
+	(void)context;
+	return (uintptr_t)page;		/* all memory is mapped one to one */
+}
+
+static const char *apply(const struct payload *payload)
+{
+	const struct policyc_vmx_ports ports = {
+		port_vmread,
+		port_vmwrite,
+		port_rdmsr,
+		port_physical,
+		physical_bits(),
+	};
+	const uint8_t *io = payload_at(payload, payload->io);
+	const struct policyc_vmx_images images = {
+		payload_at(payload, payload->msr),
+		io,
+		io + POLICYC_PAGE,
+	};
+	enum policyc_applied status;
+
+	status = policyc_vmx_apply(&ports, NULL, &images);
+	if (status != POLICYC_APPLIED)
+		return policyc_apply_reason(status);
+	if (payload->controls != 0)
+		set(PRIMARY_CONTROLS, payload->controls);
+	return NULL;
+}
+
+/* What a capability MSR demands, and nothing else. */
+static uint32_t least(uint32_t msr)
+{
+	return (uint32_t)rdmsr(msr);
+}
+
+static const char *turn_on(void)
+{
+	uint64_t feature;
+	uint32_t revision;
+	uint8_t failed;
+	uint64_t address = (uintptr_t)vmxon_region;
+
+	if ((cpuid(1).ecx & CPUID_VMX) == 0)
+		return "the processor has no VT-x";
+	feature = rdmsr(IA32_FEATURE_CONTROL);
+	if ((feature & FEATURE_LOCKED) == 0)
+		wrmsr(IA32_FEATURE_CONTROL,
+		      feature | FEATURE_LOCKED | FEATURE_VMXON);
+	else if ((feature & FEATURE_VMXON) == 0)
+		return "VT-x is locked off";
+	write_cr0((read_cr0() | (uint32_t)rdmsr(IA32_VMX_CR0_FIXED0)) &
+		  (uint32_t)rdmsr(IA32_VMX_CR0_FIXED1));
+	write_cr4((read_cr4() | CR4_VMXE |
+		   (uint32_t)rdmsr(IA32_VMX_CR4_FIXED0)) &
+		  (uint32_t)rdmsr(IA32_VMX_CR4_FIXED1));
+	revision = (uint32_t)rdmsr(IA32_VMX_BASIC) & 0x7fffffffu;
+	vmxon_region[0] = revision;
+	vmcs_region[0] = revision;
+	__asm__ volatile("vmxon %1\n\tsetbe %0"
+			 : "=q"(failed) : "m"(address) : "cc", "memory");
+	if (failed != 0)
+		return "VMXON fails";
+	address = (uintptr_t)vmcs_region;
+	__asm__ volatile("vmclear %1\n\tsetbe %0"
+			 : "=q"(failed) : "m"(address) : "cc", "memory");
+	if (failed != 0)
+		return "VMCLEAR fails";
+	__asm__ volatile("vmptrld %1\n\tsetbe %0"
+			 : "=q"(failed) : "m"(address) : "cc", "memory");
+	return failed != 0 ? "VMPTRLD fails" : NULL;
+}
+
+/* Fields that are the same for every guest. */
+static const struct field constants[] = {
+	{PRIMARY_CONTROLS, 0},
+	{0x4006, 0}, {0x4008, 0},	/* page-fault error code */
+	{0x400a, 0},			/* CR3 targets */
+	{0x400e, 0}, {0x4010, 0}, {0x4014, 0},	/* MSR lists */
+	{ENTRY_INTERRUPTION, 0},
+	{0x6000, 0}, {0x6002, 0}, {0x6004, 0}, {0x6006, 0},	/* CR masks */
+	{0x2800, 0xffffffff}, {0x2801, 0xffffffff},	/* VMCS link */
+	{0x2802, 0}, {0x2803, 0},	/* debug control */
+	{0x681a, 0x400},		/* DR7 */
+	{0x6822, 0}, {0x4824, 0}, {0x4826, 0}, {0x482a, 0},
+	{0x6824, 0}, {0x6826, 0},	/* pending, activity, SYSENTER */
+	{0x080c, 0}, {0x480c, 0}, {0x4820, 0x10000}, {0x6812, 0},  /* LDTR */
+	{0x080e, SELECTOR_TSS}, {0x480e, 0x67}, {0x4822, 0x8b},
+	{0x0c0c, SELECTOR_TSS},
+	{0x6c06, 0}, {0x6c08, 0}, {0x4c00, 0}, {0x6c10, 0}, {0x6c12, 0},
+};
+
+static void set_segments(void)
+{
+	for (uint32_t i = 0; i < 6; i++) {
+		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
+
+		set(0x0800 + 2 * i, code ? SELECTOR_CODE : SELECTOR_DATA);
+		set(0x4800 + 2 * i, 0xffffffff);
+		set(0x4814 + 2 * i, code ? 0xc09b : 0xc093);
+		set(0x6806 + 2 * i, 0);
+		set(0x0c00 + 2 * i, code ? SELECTOR_CODE : SELECTOR_DATA);
+	}
+}
+
+static void set_tables(void)
+{
+	struct table_register gdtr;
+	struct table_register idtr;
+
+	machine_tables(&gdtr, &idtr);
+	set(0x6814, machine_tss());
+	set(0x6c0a, machine_tss());
+	set(0x4810, gdtr.limit);
+	set(0x6816, gdtr.base);
+	set(0x6c0c, gdtr.base);
+	set(0x4812, 0);
+	set(0x6818, 0);
+	set(0x6c0e, idtr.base);
+}
+
+static void set_up(const struct guest_start *start)
+{
+	for (size_t i = 0; i < sizeof(constants) / sizeof(*constants); i++)
+		set(constants[i].number, constants[i].value);
+	set(PIN_CONTROLS, least(IA32_VMX_PINBASED_CTLS));
+	set(EXIT_CONTROLS, least(IA32_VMX_EXIT_CTLS));
+	set(ENTRY_CONTROLS, least(IA32_VMX_ENTRY_CTLS));
+	set(EXCEPTION_BITMAP, start->exceptions);
+	set_segments();
+	set_tables();
+	set(0x6800, read_cr0());
+	set(GUEST_CR3, start->page_directory);
+	set(0x6804, read_cr4());
+	set(0x6c00, read_cr0());
+	set(0x6c02, read_cr3());
+	set(0x6c04, read_cr4());
+	set(0x6c16, (uint32_t)(uintptr_t)vmx_exit_point);
+}
+
+static const char *start_vmx(const struct payload *payload,
+			     const struct guest_start *start)
+{
+	const char *why = turn_on();
+
+	if (why != NULL)
+		return why;
+	set_up(start);
+	return apply(payload);
+}
+
+static enum exit_kind kind_of(uint32_t reason)
+{
+	switch (reason) {
+	case REASON_IO:
+	case REASON_RDMSR:
+	case REASON_WRMSR:
+		return EXIT_ACCESS;
+	case REASON_VMCALL:
+		return EXIT_CALL;
+	case REASON_EXCEPTION:
+		return EXIT_FAULT;
+	default:
+		return EXIT_OTHER;
+	}
+}
+
+static bool enter_vmx(struct registers *guest, struct vm_exit *exit)
+{
+	set(GUEST_RIP, guest->eip);
+	set(GUEST_RSP, guest->esp);
+	set(GUEST_RFLAGS, guest->eflags);
+	if (!vmx_enter(guest, launched)) {
+		exit->reason = get(INSTRUCTION_ERROR);
+		return false;
+	}
+	launched = true;
+	exit->reason = get(EXIT_REASON);
+	exit->kind = kind_of(exit->reason);
+	if (exit->kind == EXIT_FAULT)
+		exit->reason = get(EXIT_INTERRUPTION) & 0xffu;
+	exit->info1 = get(EXIT_QUALIFICATION);
+	exit->info2 = 0;
+	exit->length = get(EXIT_LENGTH);
+	exit->instruction = get(EXIT_INSTRUCTION);
+	guest->eip = get(GUEST_RIP);
+	guest->esp = get(GUEST_RSP);
+	guest->eflags = get(GUEST_RFLAGS);
+	return true;
+}
+
+static void inject_vmx(uint8_t vector, bool has_error_code)
+{
+	set(ENTRY_INTERRUPTION, INJECT_EXCEPTION | vector |
+	    (has_error_code ? INJECT_ERROR_CODE : 0));
+	set(ENTRY_ERROR_CODE, 0);
+}
+
+const struct engine vmx_engine = {start_vmx, enter_vmx, inject_vmx};
