@@ -38,10 +38,11 @@ class Executor(NamedTuple):
         rom = probe_rom()
         machine = Machine(rom.path, ((payload(self.target, msr, io, sweeps), ADDRESS),))
         printed = self.run(machine, listen)
-        return Said(_rows(self.name, sweeps, printed.text), (printed.version, rom.compiler))
+        return Said(rows(self.name, sweeps, printed.text), (printed.version, rom.compiler))
 
 
-def _rows(name: str, sweeps: Sequence[Sweep], text: str) -> tuple[tuple[Run, ...], ...]:
+def rows(name: str, sweeps: Sequence[Sweep], text: str) -> tuple[tuple[Run, ...], ...]:
+    """The answers that a machine printed. Raises UnreadableError unless all are there. name: for the message."""
     lines = text.splitlines()
     if "DONE" not in lines:
         raise UnreadableError(f"{name} does not finish: {_last_words(lines)}")
