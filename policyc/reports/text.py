@@ -56,8 +56,8 @@ def render(diagnostic: Diagnostic, paint: Paint = PLAIN) -> str:
     for word, said in tail:
         lines.append(f"{equals} {paint('strong', word)}: {safe(said)}")
     for fix in diagnostic.fixes:
-        kind = "" if fix.safe else "unsafe: "
-        lines.append(f"{equals} {paint('strong', 'fix')} ({kind}{safe(fix.title)}):")
+        said = fix.title if fix.safe else f"unsafe: {fix.doubt}"
+        lines.append(f"{equals} {paint('strong', 'fix')} ({safe(said)}):")
         lines += [f"{bar}   {each}" for each in patch(fix, paint)]
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Span
 
 LAST = {MSR: MSR_LAST, IO: PORT_LAST}
+_ELSEWHERE = "changes what is intercepted"
 
 
 class Names(Protocol):
@@ -90,7 +91,7 @@ def hint_decimal(database: Names, space: str, expr: tree.Expr, problems: list[Di
             f"`{expr.span.text}` is decimal: {expr.value:#x}",
             expr.span,
             helps=(f"did you mean 0x{expr.value} ({name(meant)})?", f"if not, write {expr.value:#x}"),
-            fixes=(Fix("write it in hexadecimal", (Edit(expr.span, f"0x{expr.value}"),)),),
+            fixes=(Fix("write it in hexadecimal", (Edit(expr.span, f"0x{expr.value}"),), doubt=_ELSEWHERE),),
             severity=WARNING,
         )
     )
@@ -152,7 +153,7 @@ def unknown_name(database: Names, space: str, name: tree.Name, sets: list[str], 
             name.span,
             "names of the database are written in upper case",
             helps=(f"write {upper}",),
-            fixes=(Fix(f"write {upper}", (Edit(name.span, upper),)),),
+            fixes=(Fix(f"write {upper}", (Edit(name.span, upper),), doubt=_ELSEWHERE),),
         )
     close = nearest(text, sets, 1)
     found = database.suggest_msr(text) if space == MSR else database.suggest_port(text)
@@ -160,10 +161,10 @@ def unknown_name(database: Names, space: str, name: tree.Name, sets: list[str], 
     fixes: tuple[Fix, ...] = ()
     if close:
         helps.append(f"did you mean the set `{close[0]}`?")
-        fixes = (Fix(f"write {close[0]}", (Edit(name.span, close[0]),)),)
+        fixes = (Fix(f"write {close[0]}", (Edit(name.span, close[0]),), doubt=_ELSEWHERE),)
     elif found:
         helps.append("did you mean " + " or ".join(f"`{each}` ({number:#x})" for each, number in found[:3]) + "?")
-        fixes = (Fix(f"write {found[0][0]}", (Edit(name.span, found[0][0]),)),)
+        fixes = (Fix(f"write {found[0][0]}", (Edit(name.span, found[0][0]),), doubt=_ELSEWHERE),)
     helps.append(
         f"`policyc {command} {text.lower()[:40]}` lists close names; a set of your own is made with `let {space}`"
     )

@@ -109,20 +109,55 @@ def _helps(
 ) -> tuple[str, ...]:
     """How to cut the overlap, where that opens nothing; how to state who wins."""
     earlier, later = pair
-    cut = _cut(later, earlier, overlap, columns) or _cut(earlier, later, overlap, columns)
+    special = _special(earlier, later)
+    general = earlier if special is later else later
+    if special is None:
+        cut = _cut(later, earlier, overlap, columns) or _cut(earlier, later, overlap, columns)
+    else:
+        cut = _cut(general, special, overlap, columns)
     helps = [] if cut is None else [_line("cut the overlap:", cut)]
-    if code == "E202":
-        helps.append("or take `override` from one of them")
+    if code == "E202" and special is not None:
+        helps.append(_line("or let the other win:" if helps else "let the other win:", _plain(general)))
+    elif code == "E202":
+        helps.append(("or " if helps else "") + "take `override` from one of them")
+    elif special is not None and special.conditions:
+        # A rule of a higher layer that may not hold would leave the two to clash where it does not: only this mends it.
+        helps.append(_line("state who wins:", _written(special, override=True)))
     elif later.layer == LAYER_PROFILE and earlier.profile != later.profile:
         trap = later if later.traps else earlier
         helps.insert(0, _line(f"decide it in `{profile}`:", _written(trap, overlap)))
     elif later.layer == LAYER_IMPORT:
         helps.insert(0, _line(f"decide it in {policy.modules[0].name}:", _written(later, overlap)))
     else:
-        helps.append(_line("or state who wins:" if helps else "state who wins:", _written(later, override=True)))
-    if len(helps) == 1 and code == "E202":
-        helps[0] = "take `override` from one of them"
+        winner = special or later
+        helps.append(_line("or state who wins:" if helps else "state who wins:", _written(winner, override=True)))
     return tuple(helps[:2])
+
+
+def _special(earlier: Rule, later: Rule) -> Rule | None:
+    """The one that is a special case of the other, which it would be wrong to give up: it alone has conditions, or all
+    its accesses are the other's as well."""
+    if bool(earlier.conditions) != bool(later.conditions):
+        return earlier if earlier.conditions else later
+    inside = [_covers(earlier, later), _covers(later, earlier)]
+    if inside[0] == inside[1]:
+        return None
+    return later if inside[0] else earlier
+
+
+def _covers(general: Rule, special: Rule) -> bool:
+    """Whether a rule says something about every access of another, whatever its value."""
+    return (
+        not general.conditions
+        and not special.columns & ~general.columns
+        and not intervals.subtract(special.ranges, general.ranges)
+        and (general.vcpus is None or _within(special.vcpus, general.vcpus))
+    )
+
+
+def _plain(rule: Rule) -> str:
+    """The statement without its ``override``."""
+    return re.sub(r"(^|:\s*)override\s+", r"\1", _written(rule), count=1)
 
 
 def _line(what: str, statement: str) -> str:

@@ -23,6 +23,7 @@ from policyc.semantics.profiles import Lineage, lineages
 from policyc.semantics.rules import RuleReader, Sink
 from policyc.semantics.scope import Scope
 from policyc.semantics.testcases import test_case
+from policyc.semantics.wording import items_text
 from policyc.syntax import tree
 from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.diagnostic import ERROR, INFO, WARNING, Diagnostic, Edit, Fix, Label, PolicyError, error
@@ -137,13 +138,13 @@ class _Resolver:
         space = let.space.text if isinstance(let, tree.LetSet) else None
         if space is not None and known[space == IO] is not None and not self.same(scope, let, known[space == IO]):
             word = "MSR" if space == MSR else "I/O port"
-            number = (known[space == IO] or ((0, 0),))[0][0]
+            meaning = items_text(known[space == IO] or ())
             self.problems.append(
                 error(
                     "E071",
-                    f"`{name}` is the name of an {word} ({number:#x}), and this makes it something else",
+                    f"`{name}` is the name of an {word} ({meaning}), and this makes it something else",
                     let.name.span,
-                    helps=("choose another name",),
+                    helps=(f"choose another name, such as {name}_SET: database names mean the same in every policy",),
                 )
             )
 

@@ -75,7 +75,7 @@ def _rule_on_x2apic(rule: Rule, part: Intervals) -> Diagnostic:
         f"{size(part)} of {size(rule.ranges)} MSRs are x2APIC ones",
         notes=(_NEVER_FILTERED,),
         helps=(
-            f"say what KVM will do{where}: {override}allow msr 0x800..0x8ff",
+            f"say what KVM will do{where}, on every target: {override}allow msr 0x800..0x8ff",
             "if they must exit, leave kvm out of the targets: target vmx",
         ),
     )
@@ -90,7 +90,7 @@ def _default_on_x2apic(default: Default, part: Intervals) -> Diagnostic:
         "this default wants them to exit",
         notes=(_NEVER_FILTERED,),
         helps=(
-            "say what KVM will do: allow msr 0x800..0x8ff",
+            "say what KVM will do, on every target: allow msr 0x800..0x8ff",
             "if they must exit, leave kvm out of the targets: target vmx",
         ),
     )

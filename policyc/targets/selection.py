@@ -43,13 +43,15 @@ def select(policy: Policy, maps: Sequence[DecisionMap], asked: Sequence[str] | N
     out = {each.target for each in left}
     diagnostics: list[Diagnostic] = []
     for name, told in found.items():
-        diagnostics += [_left_out(name, fatal[name])] if name in out else told
+        diagnostics += (
+            [_left_out(name, fatal[name], [each for each in wanted if each not in out])] if name in out else told
+        )
     targets = tuple(name for name in found if name in wanted and name not in out)
     return Selection(targets, left, tuple(dict.fromkeys(diagnostics)))
 
 
-def _left_out(name: str, said: list[Diagnostic]) -> Diagnostic:
-    """T513, at the place of the first thing in the target's way."""
+def _left_out(name: str, said: list[Diagnostic], made: list[str]) -> Diagnostic:
+    """T513, at the place of the first thing in the target's way. made: the targets that stay."""
     first = said[0]
     more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
     return error(
@@ -59,6 +61,9 @@ def _left_out(name: str, said: list[Diagnostic]) -> Diagnostic:
         "" if first.primary is None else first.primary.text,
         secondary=first.secondary,
         notes=first.notes,
-        helps=("say which targets it must compile to: with `target` in the policy nothing is left out",),
+        helps=(
+            f"if that is meant, say so, and this warning goes: target {', '.join(sorted(made, key=NAMES.index))}",
+            *(f"for {name} too: {each}" for each in first.helps[:1]),
+        ),
         severity=WARNING,
     )

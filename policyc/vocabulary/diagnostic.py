@@ -24,11 +24,12 @@ class Edit(NamedTuple):
 
 
 class Fix(NamedTuple):
-    """A patch. safe: the meaning of the policy stays; an unsafe one may change what is intercepted."""
+    """A patch. safe: the meaning of the policy stays. doubt: why a patch that is not safe needs a second look."""
 
     title: str
     edits: tuple[Edit, ...]
     safe: bool = False
+    doubt: str = "the intent is not certain"
 
 
 class Diagnostic(NamedTuple):

@@ -62,7 +62,7 @@ def test_a_fix_is_shown_as_a_patch() -> None:
                 "range starts at 0x3ff but ends at 0x3f8",
                 place,
                 notes=("ranges are inclusive at both ends: 0x3f8..0x3ff is 8 ports",),
-                fixes=(replace(place, "0x3f8..0x3ff", "needs --unsafe-fixes, the intent is not certain"),),
+                fixes=(replace(place, "0x3f8..0x3ff", "turn it round"),),
             )
         ),
         """
@@ -73,7 +73,7 @@ error[E021]: range starts at 0x3ff but ends at 0x3f8  (reversed-range)
   |              ^^^^^^^^^^^^ empty: the low end must come first
   |
   = note: ranges are inclusive at both ends: 0x3f8..0x3ff is 8 ports
-  = fix (unsafe: needs --unsafe-fixes, the intent is not certain):
+  = fix (unsafe: the intent is not certain):
   |   - intercept io 0x3ff..0x3f8
   |   + intercept io 0x3f8..0x3ff
 """,
@@ -89,7 +89,7 @@ def test_helps_come_before_fixes() -> None:
                 "no MSR is named `IA32_EFFER`",
                 place,
                 helps=("did you mean `IA32_EFER` (0xc0000080)?", "`policyc msr search effer` lists close names"),
-                fixes=(replace(place, "IA32_EFER", "changes what is intercepted; needs --unsafe-fixes"),),
+                fixes=(replace(place, "IA32_EFER", "write IA32_EFER")._replace(doubt="changes what is intercepted"),),
             )
         ),
         """
@@ -101,7 +101,7 @@ error[E031]: no MSR is named `IA32_EFFER`  (unknown-msr)
   |
   = help: did you mean `IA32_EFER` (0xc0000080)?
   = help: `policyc msr search effer` lists close names
-  = fix (unsafe: changes what is intercepted; needs --unsafe-fixes):
+  = fix (unsafe: changes what is intercepted):
   |   - intercept msr IA32_EFFER write
   |   + intercept msr IA32_EFER write
 """,

@@ -25,7 +25,7 @@ CASES: list[tuple[str, list[Told]]] = [
                 "E201",
                 "4:15",
                 "two rules decide `wrmsr IA32_DEBUGCTL (0x1d9)` differently",
-                "cut the overlap:          delete intercept msr IA32_DEBUGCTL write -> inject(gp) | or state who wins:        override intercept msr 0x1d0..0x1df -> count",
+                "state who wins:           override intercept msr IA32_DEBUGCTL write -> inject(gp)",
             ),
         ],
     ),

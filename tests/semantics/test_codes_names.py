@@ -212,7 +212,7 @@ CASES: list[tuple[str, list[Told]]] = [
                 "E071",
                 "3:9",
                 "`IA32_EFER` is the name of an MSR (0xc0000080), and this makes it something else",
-                "choose another name",
+                "choose another name, such as IA32_EFER_SET: database names mean the same in every policy",
             ),
         ],
     ),

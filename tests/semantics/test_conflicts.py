@@ -13,6 +13,7 @@ from policyc.semantics.conflicts import MOST, conflicts
 from policyc.semantics.policy import LAYER_IMPORT, LAYER_MAIN, Action, Actions, Policy, Rule
 from policyc.vocabulary.access import COLUMN_WIDTHS, IO, MSR
 from policyc.vocabulary.diagnostic import Diagnostic
+from tests.semantics.frontend import front
 from tests.semantics.naive_chain import drafts
 from tests.semantics.policies import COUNT, KILL, Draft, condition, const, make, profile, rule
 
@@ -108,22 +109,44 @@ def test_conditions_that_never_hold_together_do_not_clash(left: str, right: str,
     assert len(found) == count
 
 
-def test_a_conditional_rule_clashes_with_an_unconditional_one_and_only_it_is_cut() -> None:
-    (found,) = conflicts(
-        make(
-            rule("intercept", IO, (0x60, 0x67), "out"),
-            rule("intercept", IO, 0x64, "out", KILL, when=(condition("value == 0xfe"),)),
+def test_the_remedy_of_a_clash_never_silences_the_special_case() -> None:
+    general = rule("intercept", IO, (0x60, 0x67), "out")
+    special = rule("intercept", IO, 0x64, "out", KILL, when=(condition("value & 0xff == 0xfe"),))
+    for pair in ((general, special), (special, general)):
+        (found,) = conflicts(make(*pair))
+        (help_,) = found.helps
+        assert help_ == "state who wins:           override intercept io 0x64 out when value & 0xff == 0xfe -> kill"
+    for pair in (
+        (general, rule("intercept", IO, 0x64, "out", KILL)),
+        (rule("intercept", IO, 0x64, "out", KILL), general),
+    ):
+        (found,) = conflicts(make(*pair))
+        assert found.helps == (
+            "cut the overlap:          intercept io { 0x60..0x63, 0x65..0x67 } out",
+            "or state who wins:        override intercept io 0x64 out -> kill",
         )
-    )
-    assert found.helps[0].split(":", 1)[0] == "cut the overlap"
-    assert found.helps[0].split(None, 3)[3].startswith("delete intercept io 0x64 out when")
-    (found,) = conflicts(
-        make(
-            rule("intercept", IO, 0x64, "out", KILL, when=(condition("value == 0xfe"),)),
-            rule("intercept", IO, (0x60, 0x67), "out"),
-        )
-    )
-    assert "0x60..0x63" not in " ".join(found.helps), "cutting the unconditional rule would open port 0x64"
+
+
+def test_the_remedy_mends_the_clash() -> None:
+    """Each remedy that is a whole statement, put in the place of the one it rewrites."""
+    general, special = "intercept io 0x60..0x67 out", "intercept io 0x64 out when value == 0xfe -> kill"
+    cases = [
+        ([general, special], special),
+        ([special, general], special),
+        (["override " + general, "override " + special], "override " + general),
+        (["override " + special, "a: override " + general], "a: override " + general),
+        ([general, "intercept io 0x64 out on vcpu 1 -> drop"], "intercept io 0x64 out on vcpu 1 -> drop"),
+    ]
+    for statements, rewritten in cases:
+        (found,) = clashes_of(statements)
+        mended = found.helps[-1].split(":", 1)[1].strip()
+        assert clashes_of([mended if each == rewritten else each for each in statements]) == [], mended
+
+
+def clashes_of(statements: list[str]) -> list[Diagnostic]:
+    _, found = front("language 1\ndefault passthrough\n" + "\n".join(statements) + "\n")
+    assert {each.code for each in found} <= {"E201", "E202"}
+    return found
 
 
 def test_a_cut_never_opens_the_other_direction() -> None:
@@ -180,7 +203,7 @@ def test_overrides_clash_as_e202() -> None:
     assert found.notes[1] == "nothing outranks an override, so neither wins"
     assert found.helps == (
         "cut the overlap:          override intercept msr 0x11..0x12 rw -> kill",
-        "or take `override` from one of them",
+        "or let the other win:     intercept msr 0x10..0x12 rw -> kill",
     )
     assert [each[0] for each in told(one, rule("allow", MSR, 0x10, override=True))] == ["E202"]
     assert told(rule("intercept", MSR, 0x10, override=True), rule("allow", MSR, 0x10, override=True)) == []
