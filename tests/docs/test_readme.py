@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +18,26 @@ def shell_blocks() -> list[str]:
 def test_ci_ends_with_the_command_that_the_readme_gives_for_the_tests() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().splitlines()
     assert script[-1] == shell_blocks()[1]
+
+
+def test_ci_also_runs_the_tests_that_the_everyday_command_leaves_out() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert f"{shell_blocks()[1]} -m slow" in script
+    assert f"`{shell_blocks()[1]} -m slow`" in README
+
+
+def test_slow_tests_are_left_out_unless_they_are_asked_for() -> None:
+    def collected(*options: str) -> int:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options]
+        done = subprocess.run(
+            [*command, "tests/proof/test_exhaustive.py"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return sum("::" in line for line in done.stdout.splitlines())
+
+    everyday, slow, every = collected(), collected("-m", "slow"), collected("-m", "")
+    assert everyday > 0
+    assert slow > 0
+    assert everyday + slow == every
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:
