@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from tests.demand import need
 from tests.handler import random_policies
 from tests.handler.harness import Harness, requests
 from tests.handler.native import AGAIN, FAULT, KILL, PENDING, REFUSED
-from tests.handler.samples import TARGETS, everything
+from tests.handler.samples import TARGETS, compiler, everything
 
 
 @pytest.mark.parametrize("target", ["vmx", "svm", "kvm"])
@@ -58,3 +61,13 @@ def test_many_random_policies_are_decided_as_the_evaluator_does(seed, tmp_path) 
         for cpl in (0, 3):
             asked = requests(cpls=(cpl,), values=random_policies.VALUES)
             assert harness.mismatches(variant, asked) == []
+
+
+def test_32_bit_code_decides_alike(tmp_path) -> None:
+    (tmp_path / "empty.c").write_text("#include <stdio.h>\nint main(void) { return 0; }\n", encoding="ascii")
+    command = [compiler("gcc"), "-m32", tmp_path / "empty.c", "-o", tmp_path / "empty"]
+    built = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    need("cc", built, "apt-get install gcc-multilib")
+    harness = Harness(everything(), tmp_path, flags=("-m32", "-Os"))
+    asked = requests(cpls=(3,), values=(0x8000_0000_8000_0041,), forms=("plain", "rep"))
+    assert harness.mismatches(harness.variants[0], asked) == []
