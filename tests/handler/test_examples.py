@@ -25,8 +25,7 @@ def test_an_example_is_decided_as_the_evaluator_does(path, tmp_path) -> None:
     checked = check_policy(str(path))
     harness = Harness(checked.policy, tmp_path)
     asked = requests(targets=("vmx",), cpls=(3,), values=(0x8000_0000_8000_0041,), forms=("plain",))
-    for variant in harness.variants[:3]:
-        assert harness.mismatches(variant, asked) == []
+    assert harness.mismatches(harness.variants[-1], asked) == []
 
 
 @pytest.mark.slow
