@@ -55,7 +55,7 @@ def run(args: Arguments) -> int:
     except PolicyError as reason:
         console.refuse(reason, args, "nothing written")
         return 1
-    place = args.output or _default_place(args.policy)
+    place = _default_place(args.policy) if args.output is None else args.output
     from policyc.bundle.write import write_bundle
 
     write_bundle(place, compilation.files)

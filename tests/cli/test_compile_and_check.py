@@ -49,6 +49,16 @@ def test_another_folder_and_target(here: Path, capsys: Captured) -> None:
     assert not (here / "vm.bundle").exists()
 
 
+def test_an_empty_name_is_not_taken_for_the_default_one(here: Path, capsys: Captured) -> None:
+    """A script's `-o "$unset"` must not put a bundle where nobody looks for it."""
+    (here / "vm.pol").write_text("language 1\ndefault passthrough\nintercept msr 0x10\n")
+    assert frame.run(["compile", "vm.pol", "-o", ""]) == 2
+    assert capsys.readouterr().err == (
+        "policyc: cannot write '': it is not the name of a new folder; give one, as in -o vm.bundle\n"
+    )
+    assert [each.name for each in here.iterdir()] == ["vm.pol"]
+
+
 def test_what_does_not_compile_writes_nothing(here: Path, capsys: Captured) -> None:
     (here / "bad.pol").write_text(BAD)
     assert frame.run(["compile", "bad.pol"]) == 1
