@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -99,3 +100,20 @@ def test_an_installed_policyc_writes_the_same_bundle_as_the_checkout(
         (file,) = built.glob("*.whl" if kind == "wheel" else "*.tar.gz")
         folder = environment(file)
     assert bundle_digest([folder / "bin" / "policyc"], tmp_path) == checkout_digest
+
+
+def test_the_environment_is_quick_where_python_may_not_write_bytecode(built: Path, tmp_path: Path) -> None:
+    """With PYTHONDONTWRITEBYTECODE, as in containers, nobody else would ever compile the modules of a checkout."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    root = tmp_path / sdist.name.removesuffix(".tar.gz")
+    command = ["sh", str(root / "dev" / "env"), "policyc", "--version"]
+    environ = CLEAN | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHON": sys.executable}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, **OUTPUT, check=False)  # type: ignore[call-overload]
+    offline = "Could not find a version" in done.stdout or "NewConnectionError" in done.stdout
+    need("registry", not offline, "pip must reach a package registry")
+    assert done.returncode == 0, done.stdout
+    sources = [*(root / "policyc").rglob("*.py")]
+    assert len(sources) > 100
+    assert [each for each in sources if not Path(importlib.util.cache_from_source(str(each))).exists()] == []
