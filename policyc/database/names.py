@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from policyc.database import _index
 from policyc.database.entry import Entry, naming_rank
-from policyc.database.search import Hit, Search
 from policyc.vocabulary.access import IO, MSR, MSR_LAST, PORT_LAST
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError
 from policyc.vocabulary.intervals import Intervals
+
+if TYPE_CHECKING:
+    from policyc.database.search import Hit, Search
 
 Row = tuple[str, int, int, int, int, str, str, str, str, str]
 """A line of ``_index.py``: name, lo, hi, count, stride, access, vendor, models, tags, aliases."""
@@ -163,6 +165,8 @@ class Space:
     @property
     def search(self) -> Search:
         if self._search is None:
+            from policyc.database.search import Search
+
             self._search = Search(tuple(self.entry(at) for at in range(len(self.rows))))
         return self._search
 

@@ -56,7 +56,13 @@ def test_importing_a_command_is_cheap(name: str) -> None:
     [
         (
             ["check", "vm.pol"],
-            ["policyc.emitters", "policyc.reports.text", "policyc.bundle.write", "policyc.bundle.manifest"],
+            [
+                "policyc.emitters",
+                "policyc.reports.text",
+                "policyc.bundle.write",
+                "policyc.bundle.manifest",
+                "policyc.database.search",
+            ],
         ),
         (
             ["explain", "vm.pol", "in", "0x60"],
