@@ -57,7 +57,7 @@ def test_importing_a_command_is_cheap(name: str) -> None:
         (
             ["check", "vm.pol"],
             [
-                "policyc.emitters",
+                "policyc.emitters.handler",
                 "policyc.reports.text",
                 "policyc.bundle.write",
                 "policyc.bundle.manifest",
