@@ -15,7 +15,7 @@ from policyc.vocabulary.span import Source, Span
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 16
 MAX_VALUES = 4_000_000
-"""A policy of 100,000 rules has about 40 MB and 2,500,000 values, which nest 6 deep."""
+"""A policy of 100,000 rules has about 22 MB and 1,800,000 values, which nest 6 deep."""
 
 Path = tuple[str | int, ...]
 
