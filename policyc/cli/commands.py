@@ -11,6 +11,7 @@ GROUPS = (
     ("write and check policies", ("compile", "check", "test")),
     ("ask", ("explain", "show", "diff", "msr", "port")),
     ("try on processors", ("verify",)),
+    ("run guests", ("run", "profile")),
     ("about policyc", ("completion", "help", "version")),
 )
 """Titles in `policyc help`, and the commands below each, in the order of interest."""

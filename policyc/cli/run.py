@@ -1,0 +1,169 @@
+"""``policyc run BUNDLE --guest IMAGE``: a guest under a bundle's policy, with a report of each exit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from policyc.cli import policies
+from policyc.cli.parser import Arguments, Parser, UsageError
+
+if TYPE_CHECKING:
+    from policyc.bundle.read import Bundle
+    from policyc.database.names import Database
+    from policyc.runtime.backend import Backend
+    from policyc.runtime.guest import Start
+    from policyc.runtime.lines import Lines
+    from policyc.runtime.session import Session
+
+SUMMARY = "run a guest on KVM, or in a simulation, under a bundle's policy"
+
+EPILOG = """\
+# a flat 16-bit image; one line an exit, then a summary
+policyc run vm.bundle --guest boot.bin
+# a 64-bit executable, for a second at most
+policyc run vm.bundle --guest kernel.elf --timeout 1
+# for programs: one JSON object a line
+policyc run vm.bundle --guest boot.bin --format json
+# begin under one profile, go on under another after the guest's first write to EFER
+policyc run vm.bundle --guest boot.bin --profile boot --auto "wrmsr IA32_EFER=run"
+# let `policyc profile` change the rules meanwhile
+policyc run vm.bundle --guest boot.bin --control /tmp/vm.sock
+# without /dev/kvm
+policyc run vm.bundle --guest boot.bin --backend sim
+"""
+
+SHOW = ("auto", "exits", "live", "summary")
+_MOST_VCPU = 4095
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="the bundle's folder")
+    parser.add_argument("--guest", metavar="IMAGE", help="what to run: a flat binary, or a static ELF executable")
+    parser.add_argument("--bits", choices=("16", "32", "64"), help="of a flat binary; 16 if nothing is said")
+    parser.add_argument(
+        "--load", type=policies.number, metavar="ADDRESS", help="where a flat binary lies: 0x1000 (16), else 0x100000"
+    )
+    parser.add_argument("--memory", type=_megabytes, metavar="MIB", help="the guest's memory; 16 if nothing is said")
+    parser.add_argument(
+        "--backend", metavar="NAME", help="kvm, sim or package.module:Class; else kvm where /dev/kvm opens, or sim"
+    )
+    parser.add_argument("--irqchip", action="store_true", help="kvm: let the kernel emulate PIC, APIC and PIT")
+    parser.add_argument("--profile", metavar="NAME", help="the profile at the start; else the base policy")
+    parser.add_argument("--vcpu", type=_vcpu, default=0, metavar="N", help="the number that the policy sees")
+    parser.add_argument(
+        "--auto", action="append", metavar="PATTERN=PROFILE", help="after the first such access: another profile"
+    )
+    parser.add_argument("--control", metavar="SOCKET", help="listen here for `policyc profile`")
+    parser.add_argument("--max-exits", type=_count, metavar="N", help="stop after so many exits")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="stop after this time")
+    parser.add_argument("--show", choices=SHOW, default="auto", help="auto: live on a terminal, else exits")
+    policies.add_database(parser)
+    policies.add_format(parser)
+
+
+def _megabytes(word: str) -> int:
+    from policyc.runtime.guest import LEAST_MEMORY, MOST_MEMORY
+
+    least, most = LEAST_MEMORY >> 20, MOST_MEMORY >> 20
+    if not word.isascii() or not word.isdigit() or not least <= int(word) <= most:
+        raise ValueError(f"whole MiB, {least}..{most}")
+    return int(word) << 20
+
+
+def _vcpu(word: str) -> int:
+    number = policies.number(word)
+    if not 0 <= number <= _MOST_VCPU:
+        raise ValueError("vCPUs are numbered 0..4095")
+    return number
+
+
+def _count(word: str) -> int:
+    number = policies.number(word)
+    if number < 1:
+        raise ValueError("at least 1")
+    return number
+
+
+def _seconds(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise ValueError("seconds, such as 2 or 0.5")
+    return number
+
+
+def run(args: Arguments) -> int:
+    from contextlib import closing, nullcontext
+
+    from policyc import runtime
+    from policyc.runtime.control import Server
+    from policyc.runtime.endings import INTERRUPTED
+    from policyc.runtime.guest import MEMORY, prepare, read_guest
+
+    if args.guest is None:
+        raise UsageError("--guest is missing", "name the image to run: policyc run BUNDLE --guest IMAGE")
+    names = policies.database(args)
+    bundle = runtime.load(args.bundle)
+    guest = read_guest(args.guest, None if args.bits is None else int(args.bits), args.load)
+    start = prepare(guest, args.memory or MEMORY)
+    lines = _lines(args, names)
+    with closing(_backend(args)) as backend:
+        session = _session(args, backend, bundle, start, lines, names)
+        with nullcontext() if args.control is None else Server(args.control, session):
+            report = session.run()
+    lines.finished(report)
+    if report.ending.how == INTERRUPTED:
+        return 130
+    return 0 if report.ending.clean else 1
+
+
+def _session(args: Arguments, backend: Backend, bundle: Bundle, start: Start, lines: Lines, names: Database) -> Session:
+    from policyc.runtime.auto import read_auto
+    from policyc.runtime.session import Session
+
+    try:
+        autos = [read_auto(each, names) for each in args.auto]
+    except ValueError as reason:
+        raise UsageError(f"--auto cannot be `{args.auto[0]}`", str(reason)) from None
+    return Session(
+        backend,
+        start,
+        bundle,
+        profile=args.profile,
+        vcpu=args.vcpu,
+        observer=lines,
+        watch=lines.exits,
+        autos=autos,
+        max_exits=args.max_exits,
+        timeout=args.timeout,
+    )
+
+
+def _backend(args: Arguments) -> Backend:
+    """The backend asked for, or the best there is."""
+    from policyc.runtime import backend
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    name = args.backend or backend.default()
+    try:
+        return backend.make(name, **({"irqchip": True} if args.irqchip else {}))
+    except backend.Unavailable as reason:
+        raise UnreadableError(f"the backend {name} is not available: {reason}; try --backend sim") from None
+    except TypeError:
+        raise UsageError(f"the backend {name} has no --irqchip", "only kvm has one") from None
+
+
+def _lines(args: Arguments, names: Database) -> Lines:
+    from policyc.runtime.lines import JsonLines, Lines
+    from policyc.runtime.live import Live
+
+    show = args.show
+    if show == "auto":
+        show = "live" if args.format == "text" and sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else "exits"
+    if args.format == "json":
+        return JsonLines(sys.stdout, names, exits=show == "exits")
+    return Live(sys.stdout, names) if show == "live" else Lines(sys.stdout, names, exits=show == "exits")

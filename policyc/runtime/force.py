@@ -1,0 +1,87 @@
+"""The rules in force: a profile of a bundle, ready to be asked, and the count of what was asked."""
+
+from __future__ import annotations
+
+from policyc.bundle.read import Bundle
+from policyc.runtime.backend import Backend, windows
+from policyc.runtime.decisions import Decisions, Verdict
+from policyc.vocabulary.access import PORT_LAST
+from policyc.vocabulary.diagnostic import UnreadableError
+
+
+class Seen:
+    """One kind of access to one address. count: how often it came. traps: False where it only reaches user space because
+    the backend makes every port exit. verdict: None where conditions decide anew each time. text: for the reports."""
+
+    __slots__ = ("address", "count", "kind", "text", "traps", "verdict", "width")
+
+    def __init__(self, kind: str, address: int, width: int, traps: bool, verdict: Verdict | None) -> None:
+        self.kind = kind
+        self.address = address
+        self.width = width
+        self.traps = traps
+        self.verdict = verdict
+        self.count = 0
+        self.text = ""
+
+
+class Force:
+    """by_rule: exits by the title of who decided. profile None is the base policy."""
+
+    def __init__(self, bundle: Bundle, profile: str | None, vcpu: int, backend: Backend) -> None:
+        self.bundle = bundle
+        self.profile = profile
+        self.target = target_for(bundle, backend)
+        self.decisions = Decisions(bundle, profile, vcpu, windows(self.target))
+        self.images = bundle.images(self.target, profile, vcpu)
+        self.ports: dict[tuple[int, int, bool], Seen] = {}
+        self.msrs: dict[tuple[int, bool], Seen] = {}
+        self.by_rule: dict[str, int] = {}
+        self._bits = _port_bits(bundle, profile, vcpu)
+
+    def see_port(self, port: int, width: int, write: bool) -> Seen:
+        """The entry of a port access that comes for the first time."""
+        verdict = self.decisions.port(port, width, write, 0, 0)
+        kind, traps = "out" if write else "in", self.port_traps(port, width)
+        seen = self.ports[port, width, write] = Seen(kind, port, width, traps, verdict if verdict.fixed else None)
+        return seen
+
+    def see_msr(self, index: int, write: bool) -> Seen:
+        verdict = self.decisions.msr(index, write, 0, 0)
+        kind = "wrmsr" if write else "rdmsr"
+        seen = self.msrs[index, write] = Seen(kind, index, 8, True, verdict if verdict.fixed else None)
+        return seen
+
+    def port_traps(self, port: int, width: int) -> bool:
+        """What the bundle's I/O image says: any touched bit, or the end of the port space. Without an image, the rules."""
+        if self._bits is None:
+            return self.decisions.port_traps(port, width)
+        return port + width - 1 > PORT_LAST or self._bits >> port & (1 << width) - 1 != 0
+
+    def traps(self, kind: str, address: int) -> bool:
+        """Whether accesses of a kind to an address exit at all under these rules."""
+        if kind in ("in", "out"):
+            return self.port_traps(address, 1)
+        return self.decisions.msr_traps(address, kind == "wrmsr")
+
+
+def target_for(bundle: Bundle, backend: Backend) -> str:
+    """The best target that the backend can enforce and the bundle has."""
+    for name in backend.targets:
+        if name in bundle.manifest.targets:
+            return name
+    has, wants = ", ".join(bundle.manifest.targets), " or ".join(backend.targets)
+    why = "".join(
+        f"; {each['target']} was left out: {each['reason']}"
+        for each in bundle.manifest.document["left_out"]
+        if each["target"] in backend.targets
+    )
+    raise UnreadableError(f"the backend {backend.name} needs images for {wants}; the bundle has {has}{why}")
+
+
+def _port_bits(bundle: Bundle, profile: str | None, vcpu: int) -> int | None:
+    """The bits of all ports as one number, from the image of VT-x or of SVM; None where the bundle has neither."""
+    for target, image in (("vmx", "io.bin"), ("svm", "iopm.bin")):
+        if target in bundle.manifest.targets:
+            return int.from_bytes(bundle.images(target, profile, vcpu)[image], "little")
+    return None
