@@ -10,12 +10,12 @@ from policyc.cli.parser import Arguments, Parser, UsageError
 SUMMARY = "switch a running guest to another profile, or to another bundle"
 
 EPILOG = """\
-# the run was started with --control /tmp/vm.sock
-policyc profile vm.bundle hardened --control /tmp/vm.sock
+# of a guest that was started with `policyc run ... --control vm.sock`
+policyc profile vm.bundle hardened --control vm.sock
 # back to the base policy
-policyc profile vm.bundle --control /tmp/vm.sock
+policyc profile vm.bundle --control vm.sock
 # to what was compiled meanwhile
-policyc compile vm.pol && policyc profile vm.bundle run --control /tmp/vm.sock
+policyc compile vm.pol -o new.bundle && policyc profile new.bundle --control vm.sock
 """
 
 

@@ -22,14 +22,14 @@ SUMMARY = "run a guest on KVM, or in a simulation, under a bundle's policy"
 EPILOG = """\
 # a flat 16-bit image; one line an exit, then a summary
 policyc run vm.bundle --guest boot.bin
-# a 64-bit executable, for a second at most
-policyc run vm.bundle --guest kernel.elf --timeout 1
+# a 64-bit executable, for a second at most, and the summary alone
+policyc run vm.bundle --guest kernel.elf --timeout 1 --show summary
 # for programs: one JSON object a line
 policyc run vm.bundle --guest boot.bin --format json
-# begin under one profile, go on under another after the guest's first write to EFER
-policyc run vm.bundle --guest boot.bin --profile boot --auto "wrmsr IA32_EFER=run"
+# another profile from the guest's first write to EFER on
+policyc run vm.bundle --guest boot.bin --auto "wrmsr IA32_EFER=hardened"
 # let `policyc profile` change the rules meanwhile
-policyc run vm.bundle --guest boot.bin --control /tmp/vm.sock
+policyc run vm.bundle --guest boot.bin --control vm.sock
 # without /dev/kvm
 policyc run vm.bundle --guest boot.bin --backend sim
 """

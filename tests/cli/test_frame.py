@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 FILES = """
+sed -i 's/target vmx, svm/target vmx, svm, kvm/' vm.pol
 policyc compile vm.pol -o vm.bundle > /dev/null
 cp vm.bundle/msr.bin vm.bundle/io.bin .
 cp vm.bundle/msrpm.bin bitmap.dat
@@ -182,6 +184,22 @@ end
 """
 """What the examples take for granted, beside vm.pol."""
 
+GUESTS = {"boot.bin": b"\x0f\x32\xf4", "spin.bin": b"\x0f\x32\xeb\xfc"}
+"""RDMSR and HLT; RDMSR for ever."""
+LISTENING = f"""
+"{sys.executable}" -m policyc run vm.bundle --guest spin.bin --show summary --timeout 60 --control vm.sock > /dev/null 2>&1 3>&- &
+trap "kill $!" EXIT
+until [ -S vm.sock ]; do sleep 0.02; done
+"""
+"""A run that listens, for the examples of `policyc profile`."""
+
+
+def executable() -> bytes:
+    """The least ELF file that runs: one segment of one HLT."""
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x200078, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 0x78, 0x200078, 0x200078, 1, 1, 1) + b"\xf4"
+
 
 ELSEWHERE = ("verify",)
 """Commands whose examples run emulators: tests/verify has them."""
@@ -192,9 +210,12 @@ def test_examples_do_what_they_say(name: str, tmp_path: Path) -> None:
     write(tmp_path)
     lines = [line for command, line in examples() if command == name]
     assert lines
+    for guest, data in {**GUESTS, "kernel.elf": executable()}.items():
+        (tmp_path / guest).write_bytes(data)
+    files = FILES + (LISTENING if name == "profile" else "")
     script = "".join(f'{line}\nstatus=$?; [ $status = 0 ] || echo "$status {line}" >&3\n' for line in lines)
     done = shell(
-        f"cd {tmp_path}; exec 3>&1; generate-policy() {{ cat vm.pol; }}\n{FILES}{{\n{script}}} > /dev/null",
+        f"cd {tmp_path}; exec 3>&1; generate-policy() {{ cat vm.pol; }}\n{files}{{\n{script}}} > /dev/null",
         HOME=str(tmp_path),
         PYTHONPATH=str(ROOT),
     )

@@ -19,7 +19,7 @@ from tests.demand import need
 
 ROOT = Path(__file__).parents[2]
 GUESTS = ROOT / "examples" / "guests"
-BACKENDS = ("kvm",)
+BACKENDS = ("kvm", "sim")
 MODES = (16, 32, 64)
 
 
