@@ -15,6 +15,7 @@ from policyc.semantics.addresses import Names
 EVERY = 0.25
 """Seconds between two drawings."""
 _MOST_RULES = 8
+_USUAL_COLUMNS = 80
 
 
 class Live(Lines):
@@ -50,7 +51,7 @@ class Live(Lines):
             exits, at = total, now
 
     def _draw(self, session: Session, total: int, rate: float) -> None:
-        columns = os.get_terminal_size(self.stream.fileno()).columns if self.stream.isatty() else 80
+        columns = self._columns()
         rules = sorted(session.force.by_rule.copy().items(), key=lambda each: -each[1])[:_MOST_RULES]
         profile = session.force.profile or "base policy"
         lines = [f"{total:,} exits, {rate:,.0f} a second, {profile}"]
@@ -59,6 +60,13 @@ class Live(Lines):
             self.stream.write(line[: columns - 1] + "\n")
         self.stream.flush()
         self._drawn = len(lines)
+
+    def _columns(self) -> int:
+        """Of the terminal; one that does not know its width is taken for the usual."""
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns or _USUAL_COLUMNS
+        except (OSError, ValueError):
+            return _USUAL_COLUMNS
 
     def _wipe(self) -> None:
         """Back to where the drawing began, and all of it away."""
