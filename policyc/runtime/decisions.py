@@ -57,14 +57,23 @@ class Decider(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Who decides, and the last action: that of the decider, or drop where it gives no value for all bytes.
-
-    fixed: no condition was asked, so that every access of this kind to this address has this verdict.
-    """
+    """Who decides, and the last action: that of the decider, or drop where it gives no value for all bytes."""
 
     decider: Decider
     last: Action
-    fixed: bool
+
+
+class Question(NamedTuple):
+    """Who is asked about one kind of access to one address. chains: of its bytes. past: it leaves the port space."""
+
+    chains: tuple[tuple[Decider, ...], ...]
+    write: bool
+    past: bool
+
+    @property
+    def fixed(self) -> bool:
+        """Whether no condition is asked, so that the verdict is always the same."""
+        return all(len(each) == 1 for each in self.chains)
 
 
 class Column(NamedTuple):
@@ -117,27 +126,49 @@ class Decisions:
 
     def msr(self, index: int, write: bool, value: int, cpl: int) -> Verdict:
         """The verdict on RDMSR or WRMSR."""
-        chain = self.columns[MSR_WRITE if write else 0].chain(index)
-        decider = _ask(chain, write, value, cpl)
-        if decider is self.msr_default and self.windows is not None and not contains(self.windows, index):
-            decider = self.outside
-        return Verdict(decider, decider.actions[-1], len(chain) == 1)
+        return self.judge(self.msr_question(index, write), value, cpl)
 
     def port(self, port: int, width: int, write: bool, value: int, cpl: int) -> Verdict:
-        """The verdict on IN or OUT: the strictest of the bytes, of equally strict ones one that logs, counts or traces,
-        of equals that of the lowest port."""
+        """The verdict on IN or OUT of 1, 2 or 4 bytes."""
+        return self.judge(self.port_question(port, width, write), value, cpl)
+
+    def msr_question(self, index: int, write: bool) -> Question:
+        """Who is asked about RDMSR or WRMSR. An MSR without a bit exits always; its default is another one."""
+        chain = self.columns[MSR_WRITE if write else 0].chain(index)
+        if chain[-1] is self.msr_default and self.windows is not None and not contains(self.windows, index):
+            chain = (*chain[:-1], self.outside)
+        return Question((chain,), write, False)
+
+    def port_question(self, port: int, width: int, write: bool) -> Question:
+        """Who is asked about IN or OUT, byte by byte; neighbours that ask the same are one."""
         column = self.columns[(OUT1 if write else IN1) + width // 2]
         end = port + width - 1
-        past = end > PORT_LAST
-        chains = [column.chain(each) for each in range(port, min(end, PORT_LAST) + 1)]
-        asked = [_ask(each, write, value, cpl) for each in chains]
-        winner = max(asked, key=lambda each: (_STRICT[each.actions[-1].name], len(each.actions) > 1))
+        chains = [column.chain(port)]
+        for each in range(port + 1, min(end, PORT_LAST) + 1):
+            chain = column.chain(each)
+            if chain is not chains[-1]:
+                chains.append(chain)
+        return Question(tuple(chains), write, end > PORT_LAST)
+
+    def judge(self, question: Question, value: int, cpl: int) -> Verdict:
+        """The strictest of the bytes; of equally strict ones one that is logged, counted or traced; of equals that of the
+        lowest port. Whatever gives a value must decide every byte, else the access is dropped; one that runs past the
+        last port is never passed on."""
+        chains, write, past = question
+        if len(chains) == 1:
+            winner = _ask(chains[0], write, value, cpl)
+            whole = not past
+        else:
+            asked = [_ask(each, write, value, cpl) for each in chains]
+            winner = max(asked, key=_strictness)
+            whole = not past and all(each is winner for each in asked)
         last = winner.actions[-1]
-        if last.name in _NEED_EVERY_BYTE and (past or any(each is not winner for each in asked)):
-            last = DROP
-        elif past and last.name == "passthrough":
-            winner, last = self.past_last_port, self.past_last_port.actions[-1]
-        return Verdict(winner, last, all(len(each) == 1 for each in chains))
+        if not whole:
+            if last.name in _NEED_EVERY_BYTE:
+                last = DROP
+            elif past and last.name == "passthrough":
+                winner, last = self.past_last_port, self.past_last_port.actions[-1]
+        return Verdict(winner, last)
 
     def port_traps(self, port: int, width: int) -> bool:
         """Whether hardware would let the access exit: any touched port's bit, or the end of the space, asks for it."""
@@ -171,10 +202,17 @@ def variant_number(bundle: Bundle, profile: str | None, vcpu: int) -> int:
     raise UnreadableError(f"the bundle lacks {what}; {f'did you mean {close[0]}?' if close else listed}")
 
 
+def _strictness(decider: Decider) -> tuple[int, bool]:
+    return _STRICT[decider.actions[-1].name], len(decider.actions) > 1
+
+
 def _ask(chain: tuple[Decider, ...], write: bool, value: int, cpl: int) -> Decider:
     """The first whose conditions hold; the last one of a chain has none."""
     for decider in chain:
-        if all(_holds(each, write, value, cpl) for each in decider.conditions):
+        for each in decider.conditions:
+            if not _holds(each, write, value, cpl):
+                break
+        else:
             return decider
     raise AssertionError("the last link has no conditions")
 

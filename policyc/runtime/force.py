@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from policyc.bundle.read import Bundle
 from policyc.runtime.backend import Backend, windows
-from policyc.runtime.decisions import Decisions, Verdict
+from policyc.runtime.decisions import Decisions, Question, Verdict
 from policyc.vocabulary.access import PORT_LAST
 from policyc.vocabulary.diagnostic import UnreadableError
 
 
 class Seen:
     """One kind of access to one address. count: how often it came. traps: False where it only reaches user space because
-    the backend makes every port exit. verdict: None where conditions decide anew each time. text: for the reports."""
+    the backend makes every port exit. verdict: None where conditions decide anew each time, by question. text: for the
+    reports."""
 
-    __slots__ = ("address", "count", "kind", "text", "traps", "verdict", "width")
+    __slots__ = ("address", "count", "kind", "question", "text", "traps", "verdict", "width")
 
-    def __init__(self, kind: str, address: int, width: int, traps: bool, verdict: Verdict | None) -> None:
+    def __init__(
+        self, kind: str, address: int, width: int, traps: bool, question: Question, verdict: Verdict | None
+    ) -> None:
         self.kind = kind
         self.address = address
         self.width = width
         self.traps = traps
+        self.question = question
         self.verdict = verdict
         self.count = 0
         self.text = ""
@@ -41,16 +45,19 @@ class Force:
 
     def see_port(self, port: int, width: int, write: bool) -> Seen:
         """The entry of a port access that comes for the first time."""
-        verdict = self.decisions.port(port, width, write, 0, 0)
+        question = self.decisions.port_question(port, width, write)
         kind, traps = "out" if write else "in", self.port_traps(port, width)
-        seen = self.ports[port, width, write] = Seen(kind, port, width, traps, verdict if verdict.fixed else None)
+        seen = self.ports[port, width, write] = Seen(kind, port, width, traps, question, self._verdict(question))
         return seen
 
     def see_msr(self, index: int, write: bool) -> Seen:
-        verdict = self.decisions.msr(index, write, 0, 0)
+        question = self.decisions.msr_question(index, write)
         kind = "wrmsr" if write else "rdmsr"
-        seen = self.msrs[index, write] = Seen(kind, index, 8, True, verdict if verdict.fixed else None)
+        seen = self.msrs[index, write] = Seen(kind, index, 8, True, question, self._verdict(question))
         return seen
+
+    def _verdict(self, question: Question) -> Verdict | None:
+        return self.decisions.judge(question, 0, 0) if question.fixed else None
 
     def port_traps(self, port: int, width: int) -> bool:
         """What the bundle's I/O image says: any touched bit, or the end of the port space. Without an image, the rules."""

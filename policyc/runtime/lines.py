@@ -119,7 +119,7 @@ def summary(report: Report, lines: Lines) -> Iterator[str]:
     """What the run came to, in text."""
     yield f"{report.ending.how}: {safe(report.ending.text)}"
     rate = report.exits / report.seconds if report.seconds > 0 else 0.0
-    yield f"{report.exits:,} exits in {report.seconds:.3f} s, {rate:,.0f} a second"
+    yield f"{report.exits:,} exit{'' if report.exits == 1 else 's'} in {report.seconds:.3f} s, {rate:,.0f} a second"
     if report.let_through:
         yield f"  {report.let_through:,} of them port accesses that the image lets through: here every port access exits"
     for what, count in sorted(report.other.items()):

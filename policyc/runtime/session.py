@@ -11,7 +11,7 @@ from policyc.bundle.read import Bundle
 from policyc.runtime.acting import Actor, Fault, Forward, Killed, State
 from policyc.runtime.auto import Auto
 from policyc.runtime.backend import Backend
-from policyc.runtime.decisions import Decider, Verdict
+from policyc.runtime.decisions import Decider
 from policyc.runtime.devices import Devices
 from policyc.runtime.endings import INTERRUPTED, KILLED, MAX_EXITS, TIMEOUT, Ending, Stop
 from policyc.runtime.force import Force, Seen
@@ -184,7 +184,7 @@ class Session:
         decisions = force.decisions
         cpl = self.backend.cpl() if decisions.asks_cpl else 0
         access = Access(seen.kind, seen.address, seen.width, value, cpl)
-        verdict = seen.verdict or self._asked(force, access)
+        verdict = seen.verdict or decisions.judge(seen.question, value, cpl)
         title = verdict.decider.title
         if seen.traps:
             force.by_rule[title] = force.by_rule.get(title, 0) + 1
@@ -206,12 +206,6 @@ class Session:
             if self._armed:
                 self._automatic(access)
         return answer
-
-    def _asked(self, force: Force, access: Access) -> Verdict:
-        write = access.kind in ("out", "wrmsr")
-        if access.kind in ("in", "out"):
-            return force.decisions.port(access.address, access.width, write, access.value, access.cpl)
-        return force.decisions.msr(access.address, write, access.value, access.cpl)
 
     def other(self, what: str) -> None:
         if self.exits == self._limit:
@@ -315,7 +309,7 @@ def _add(known: dict[tuple[object, ...], Seen], seen: Seen) -> None:
     key = (seen.kind, seen.address, seen.width, seen.traps)
     total = known.get(key)
     if total is None:
-        total = known[key] = Seen(seen.kind, seen.address, seen.width, seen.traps, None)
+        total = known[key] = Seen(seen.kind, seen.address, seen.width, seen.traps, seen.question, None)
     total.count += seen.count
 
 
