@@ -58,6 +58,12 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "msr", 0x10, "write", KILL, when=(condition("cpl != 0"),)),
         *comparisons,
         rule("intercept", "io", 0xC0, "out", KILL, when=both),
+        rule("intercept", "io", 0xC8, "out", KILL, when=both[:1]),
+        # Neighbours that are equally strict: the lowest port decides, unless another is counted.
+        rule("intercept", "io", 0xD0, None),
+        rule("intercept", "io", 0xD1, None),
+        rule("intercept", "io", 0xD4, None, (Action("drop"),)),
+        rule("intercept", "io", 0xD5, None, (Action("count"), Action("drop"))),
         profiles=(profile("hardened"),),
     )
     return made._replace(name=name)
