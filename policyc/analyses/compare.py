@@ -18,7 +18,7 @@ from policyc.semantics.policy import DEFAULT_RULE, Actions, Condition, Run
 from policyc.semantics.verdicts import Chain, Judge, Stretch, Verdict
 from policyc.semantics.witness import cases
 from policyc.vocabulary.access import COLUMN_WIDTHS, MSR_LAST, MSR_WRITE, OUT1, PORT_LAST
-from policyc.vocabulary.intervals import Intervals, contains, normal
+from policyc.vocabulary.intervals import Intervals, contains, normal, subtract
 
 _NEED_EVERY_BYTE = frozenset(("const", "mask", "shadow"))
 
@@ -81,6 +81,8 @@ class Pair:
         self.left = left
         self.right = right
         self._walked: dict[tuple[int, int, bool], list[Spot]] = {}
+        self._interned: dict[Link, int] = {}
+        self._said: dict[tuple[bool, bool, bool], list[int]] = {}
         self._meant: dict[tuple[bool, Chain, bool, bool], tuple[Link, ...]] = {}
         self._ways: dict[tuple[object, ...], tuple[Way, ...]] = {}
         self._byte_ways: dict[tuple[Chain, Chain, bool, bool, int], tuple[tuple[Link, Link], ...]] = {}
@@ -88,6 +90,23 @@ class Pair:
     def suspects(self, column: int) -> Iterator[Place]:
         """Where the verdicts may differ, in order of address; on all other accesses of the column they are equal."""
         for lo, hi in self._starts(column):
+            yield from self.places(column, lo, hi)
+
+    def passing(self, column: int) -> Iterator[Place]:
+        """Where both policies may pass an access; on all other accesses of the column one of them does not."""
+        reach = 0 if column <= MSR_WRITE else COLUMN_WIDTHS[column] - 1
+        last = MSR_LAST if column <= MSR_WRITE else PORT_LAST
+        starts: Intervals = ((0, last - reach),)
+        for judge in (self.left, self.right):
+            stopped = [not _link(judge, link, column, False).passes for link in range(len(judge.policy.rules))]
+            stopped.append(not _link(judge, DEFAULT_RULE, column, False).passes)
+            closed = [
+                (max(0, run.lo - reach), run.hi)
+                for run in judge.decisions.columns[column]
+                if all(stopped[link] for link in run.chain)
+            ]
+            starts = subtract(starts, normal(closed))
+        for lo, hi in starts:
             yield from self.places(column, lo, hi)
 
     def places(self, column: int, lo: int, hi: int) -> Iterator[Place]:
@@ -129,8 +148,11 @@ class Pair:
         if key not in self._byte_ways:
             left = self.links(spot.left, column, False, spot.outside)
             right = self.links(spot.right, column, True, spot.outside)
-            found = cases([each for link in (*left, *right) for each in link.conditions], _bits(column))
-            if found is None:
+            conditions = [each for link in (*left, *right) for each in link.conditions]
+            found = cases(conditions, _bits(column)) if conditions else []
+            if not conditions:
+                self._byte_ways[key] = ((left[0], right[0]),)
+            elif found is None:
                 self._byte_ways[key] = tuple((one, other) for one in left for other in right)
             else:
                 self._byte_ways[key] = tuple(
@@ -154,32 +176,72 @@ class Pair:
     def _seams(self, column: int) -> list[int]:
         """Ports at which a rule with an action that needs every byte begins or has just ended, in either policy."""
         found = []
-        for judge, right in ((self.left, False), (self.right, True)):
+        for judge in (self.left, self.right):
+            # DEFAULT_RULE is -1, so the default stands last.
+            needs = [rule.actions[-1].name in _NEED_EVERY_BYTE for rule in judge.policy.rules] + [False]
+            if not any(needs):
+                continue
             before = False
             for run in judge.decisions.columns[column]:
-                links = self.links(run.chain, column, right)
-                needs = any(each.actions[-1].name in _NEED_EVERY_BYTE for each in links)
-                if run.lo and (needs or before):
+                now = any(needs[link] for link in run.chain)
+                if run.lo and (now or before):
                     found.append(run.lo)
-                before = needs
+                before = now
         return found
 
     def _unlike(self, column: int) -> list[Spot]:
-        """Where the chains are not the same word for word; columns with common runs share the work."""
+        """Where the chains do not say the same word for word; columns with common runs share the work."""
         left, right = self.left.decisions.columns[column], self.right.decisions.columns[column]
         key = (id(left), id(right), column <= MSR_WRITE)
         if key not in self._walked:
-            self._walked[key] = [
-                each
-                for each in _in_step(left, right, self.left.view.without_bit if column <= MSR_WRITE else ())
-                if self.links(each.left, column, False, each.outside)
-                != self.links(each.right, column, True, each.outside)
-            ]
+            without_bit = self.left.view.without_bit if column <= MSR_WRITE else ()
+            self._walked[key] = list(self._in_step(column, left, right, without_bit))
         return self._walked[key]
+
+    def _in_step(
+        self, column: int, left: Sequence[Run], right: Sequence[Run], without_bit: Intervals
+    ) -> Iterator[Spot]:
+        """Both maps of one column cut into pieces on which neither changes, and where MSRs begin or cease to have a
+        bit; of these the pieces with chains that say different things."""
+        edges = iter(sorted({edge for lo, hi in without_bit for edge in (lo - 1, hi)}))
+        edge = -1
+        i = j = at = 0
+        outside = False
+        ours, theirs = self._numbers(column, False, outside), self._numbers(column, True, outside)
+        while i < len(left) and j < len(right):
+            if edge < at:
+                while edge < at:
+                    edge = next(edges, MSR_LAST)
+                outside = contains(without_bit, at)
+                ours, theirs = self._numbers(column, False, outside), self._numbers(column, True, outside)
+            one, other = left[i], right[j]
+            end = min(one.hi, other.hi, edge)
+            first, second = one.chain, other.chain
+            if ours[first[0]] != theirs[second[0]] or (
+                (len(first) > 1 or len(second) > 1)
+                and [ours[link] for link in first] != [theirs[link] for link in second]
+            ):
+                yield Spot(at, end, first, second, outside)
+            at = end + 1
+            i += one.hi == end
+            j += other.hi == end
+
+    def _numbers(self, column: int, right: bool, outside: bool) -> list[int]:
+        """What each rule of a policy, and last its default, says: as a number, equal where they say the same."""
+        key = (column <= MSR_WRITE, right, outside)
+        if key not in self._said:
+            judge = self.right if right else self.left
+            every = [*range(len(judge.policy.rules)), DEFAULT_RULE]
+            links = (_link(judge, number, column, outside) for number in every)
+            self._said[key] = [self._interned.setdefault(link, len(self._interned)) for link in links]
+        return self._said[key]
 
     def _all(self, column: int, left: Stretch, right: Stretch) -> Iterator[Way]:
         conditions = [*self.left.conditions(left), *self.right.conditions(right)]
-        found = cases(conditions, _bits(column)) if conditions else cases((), 0)
+        if not conditions:
+            yield Way(0, 0, self.left.combine(left, column, {}), self.right.combine(right, column, {}))
+            return
+        found = cases(conditions, _bits(column))
         if found is None:
             for one in self.left.verdicts(left, column):
                 for other in self.right.verdicts(right, column):
@@ -205,18 +267,3 @@ def _link(judge: Judge, number: int, column: int, outside: bool) -> Link:
         return Link((), outside or judge.traps(number, column), actions)
     rule = judge.policy.rules[number]
     return Link(rule.conditions, outside or rule.traps, rule.actions)
-
-
-def _in_step(left: Sequence[Run], right: Sequence[Run], without_bit: Intervals) -> Iterator[Spot]:
-    """Both maps of one column cut into pieces on which neither changes, and where MSRs begin or cease to have a bit."""
-    edges = iter(sorted({edge for lo, hi in without_bit for edge in (lo - 1, hi)}))
-    edge = next(edges, -1)
-    i = j = at = 0
-    while i < len(left) and j < len(right):
-        while -1 <= edge < at:
-            edge = next(edges, MSR_LAST)
-        end = min(left[i].hi, right[j].hi, edge)
-        yield Spot(at, end, left[i].chain, right[j].chain, bool(without_bit) and contains(without_bit, at))
-        at = end + 1
-        i += left[i].hi == end
-        j += right[j].hi == end

@@ -11,6 +11,7 @@ a constant became two), the accesses are listed by the port they start at.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -125,23 +126,21 @@ def compare(old: Side, new: Side, profiles: Iterable[str | None] | None = None) 
     theirs = [each.name for each in old.policy.profiles]
     asked = [None, *ours] if profiles is None else list(profiles)
     merged: dict[Difference, list[Scope]] = {}
-    scopes: list[Scope] = []
+    compared: list[Scope] = []
     for name in asked:
         base = name if name in theirs else None
-        for vcpus, left, right in _classes(old.policy, new.policy):
-            for view in _views(old.policy, new.policy):
-                scope = Scope(name, base, vcpus, view.target)
-                scopes.append(scope)
-                pair = Pair(
-                    Judge(old.policy, old.maps[Variant(base, left)], view),
-                    Judge(new.policy, new.maps[Variant(name, right)], view),
-                )
-                for each in differences(pair):
-                    merged.setdefault(each, []).append(scope)
+        for scope, view, left, right in scopes(old.policy, new.policy, name, base):
+            compared.append(scope)
+            pair = Pair(
+                Judge(old.policy, old.maps[Variant(base, left)], view),
+                Judge(new.policy, new.maps[Variant(name, right)], view),
+            )
+            for each in differences(pair):
+                merged.setdefault(each, []).append(scope)
     found = sorted((Found(each, tuple(where)) for each, where in merged.items()), key=_order)
     added = tuple(each for each in ours if each not in theirs and each in asked)
     removed = tuple(each for each in theirs if each not in ours) if profiles is None else ()
-    return Comparison(tuple(found), tuple(scopes), added, removed)
+    return Comparison(tuple(found), tuple(compared), added, removed)
 
 
 def differences(pair: Pair) -> list[Difference]:
@@ -179,32 +178,61 @@ def _msrs(pair: Pair, column: int) -> Iterable[_Row]:
 def _ports(pair: Pair, column: int) -> Iterable[_Row]:
     """Ports whose change shows in some access, then accesses that no port explains."""
     reach = COLUMN_WIDTHS[column] - 1
-    starts: dict[str, list[tuple[int, int]]] = {each: [] for each in KINDS}
-    examples: dict[str, list[tuple[int, int, Way]]] = {each: [] for each in KINDS}
+    rows: dict[str, list[tuple[int, int, Way]]] = {each: [] for each in KINDS}
     for place in pair.suspects(column):
         for kind, way in _kinds(pair.ways(place)).items():
-            starts[kind].append((place.lo, place.hi))
-            examples[kind].append((place.lo, place.hi, way))
+            rows[kind].append((place.lo, place.hi, way))
+    accesses = {kind: _Accesses(rows[kind], reach) for kind in KINDS}
     shown: dict[str, list[tuple[int, int]]] = {each: [] for each in KINDS}
-    reached = {kind: normal((lo, min(hi + reach, PORT_LAST)) for lo, hi in starts[kind]) for kind in KINDS}
     for spot in pair.spots(column):
         left = Fate(pair.links(spot.left, column, False), spot.left)
         right = Fate(pair.links(spot.right, column, True), spot.right)
         rest: Intervals = ((spot.lo, spot.hi),)
         for kind in (*_byte_kinds(pair, spot, column), CHANGES):
-            for lo, hi in intersect(rest if kind == CHANGES else ((spot.lo, spot.hi),), reached[kind]):
+            touched = accesses[kind].touched(spot.lo, spot.hi)
+            for lo, hi in intersect(rest, touched) if kind == CHANGES else touched:
                 shown[kind].append((lo, hi))
-                first, way = _touching(examples[kind], lo, hi, reach)
+                first, way = accesses[kind].touching(lo, hi)
                 yield kind, lo, hi, left, right, _example(column, first, way), False
-            rest = subtract(rest, reached[kind])
+            rest = subtract(rest, touched)
     for kind in KINDS:
-        told = shown[kind] if kind != CHANGES else [pair for each in shown.values() for pair in each]
+        told = shown[kind] if kind != CHANGES else [ports for each in shown.values() for ports in each]
         explained = normal((max(0, lo - reach), hi) for lo, hi in told)
-        for lo, hi, way in examples[kind]:
-            for first, last in subtract(((lo, hi),), explained):
-                (place, *_) = pair.places(column, first, first)
+        for first, last in subtract(normal((lo, hi) for lo, hi, _ in rows[kind]), explained):
+            for place in pair.places(column, first, last):
                 left, right = _fate(pair, place.left, column, 0), _fate(pair, place.right, column, 1)
-                yield kind, first, last, left, right, _example(column, first, way), True
+                way = _kinds(pair.ways(place))[kind]
+                yield kind, place.lo, place.hi, left, right, _example(column, place.lo, way), True
+
+
+class _Accesses:
+    """Accesses of one width that differ, by the ports they touch. rows: first and last start port, each with a way in
+    which they differ, in order. reach: ports that an access touches beyond its first."""
+
+    def __init__(self, rows: list[tuple[int, int, Way]], reach: int) -> None:
+        self.rows = rows
+        self.reach = reach
+        self.ends = [last for _, last, _ in rows]
+        self.ports = normal((first, min(last + reach, PORT_LAST)) for first, last, _ in rows)
+        self.tops = [hi for _, hi in self.ports]
+
+    def touched(self, lo: int, hi: int) -> Intervals:
+        """Ports of lo..hi that some of them touch."""
+        found = []
+        for at in range(bisect_left(self.tops, lo), len(self.ports)):
+            if self.ports[at][0] > hi:
+                break
+            found.append((max(lo, self.ports[at][0]), min(hi, self.ports[at][1])))
+        return tuple(found)
+
+    def touching(self, lo: int, hi: int) -> tuple[int, Way]:
+        """A start port and the way of one that touches a port of lo..hi, which is touched; one that starts there if
+        there is one."""
+        at = bisect_left(self.ends, lo)
+        if at < len(self.rows) and self.rows[at][0] <= hi:
+            return max(self.rows[at][0], lo), self.rows[at][2]
+        first, last, way = self.rows[at - 1]
+        return max(first, min(last, lo)), way
 
 
 def _kinds(ways: Sequence[Way]) -> dict[str, Way]:
@@ -228,25 +256,18 @@ def _byte_kinds(pair: Pair, spot: Spot, column: int) -> list[str]:
     return [OPENS] * opens + [CLOSES] * closes
 
 
-def _touching(examples: Sequence[tuple[int, int, Way]], lo: int, hi: int, reach: int) -> tuple[int, Way]:
-    """A start port and a way of an access that touches some port of lo..hi, if possible one that starts there."""
-    for first, last, way in examples:
-        if first <= hi and last >= lo:
-            return max(first, lo), way
-    for first, last, way in examples:
-        if first <= hi and last + reach >= lo:
-            return max(first, lo - reach), way
-    raise AssertionError(f"no access that differs touches {lo:#x}..{hi:#x}")
-
-
 def _fate(pair: Pair, stretch: Stretch, column: int, right: int) -> Fate:
     chain = stretch.chains[0]
     return Fate(pair.links(chain, column, bool(right), stretch.outside), chain, stretch.outside)
 
 
 def _example(column: int, address: int, way: Way) -> Example:
-    kind, width = _KINDS_OF_ACCESS[column], COLUMN_WIDTHS[column]
-    return Example(Access(kind, address, width, way.value, way.cpl), way.left, way.right, way.known)
+    return Example(access_of(column, address, way), way.left, way.right, way.known)
+
+
+def access_of(column: int, address: int, way: Way) -> Access:
+    """The access of a column that starts at the address and goes that way."""
+    return Access(_KINDS_OF_ACCESS[column], address, COLUMN_WIDTHS[column], way.value, way.cpl)
 
 
 def _order(found: Found) -> tuple[int, bool, bool, Intervals, int]:
@@ -256,13 +277,15 @@ def _order(found: Found) -> tuple[int, bool, bool, Intervals, int]:
     return KINDS.index(each.kind), stricter, each.space == IO, each.ranges, each.columns
 
 
-def _classes(old: Policy, new: Policy) -> Iterable[tuple[Intervals, int, int]]:
-    """Groups of vCPUs that both policies treat alike, with their class in either."""
+def scopes(old: Policy, new: Policy, profile: str | None, base: str | None) -> Iterable[tuple[Scope, View, int, int]]:
+    """Where two policies are compared under a profile of each: every target of both, every group of vCPUs that both
+    treat alike, with its class in either."""
     for left, one in enumerate(old.vcpu_classes):
         for right, other in enumerate(new.vcpu_classes):
-            both = intersect(one.vcpus, other.vcpus)
-            if both:
-                yield both, left, right
+            vcpus = intersect(one.vcpus, other.vcpus)
+            if vcpus:
+                for view in _views(old, new):
+                    yield Scope(profile, base, vcpus, view.target), view, left, right
 
 
 def _views(old: Policy, new: Policy) -> tuple[View, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 GROUPS = (
     ("write and check policies", ("compile", "check", "test")),
-    ("ask", ("explain", "show", "diff", "msr", "port")),
+    ("ask", ("explain", "show", "diff", "prove", "msr", "port")),
     ("try on processors", ("verify",)),
     ("run guests", ("run", "profile")),
     ("about policyc", ("completion", "help", "version")),
