@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from policyc.bundle.read import Bundle
     from policyc.reports.colour import Paint
     from policyc.verify.compare import Difference
-    from policyc.verify.executors import Executor
-    from policyc.verify.verification import Result, Subject
+    from policyc.verify.results import Executor, Listener, Result
 
 SUMMARY = "execute a bundle's images on emulated processors, access by access, and compare with the policy"
 
@@ -28,7 +27,7 @@ policyc verify vm.bundle --on bochs-vmx,qemu-svm
 policyc verify vm.bundle --format json > vm.verified.json
 """
 
-ON = ("bochs-vmx", "bochs-svm", "qemu-svm")
+ON = ("bochs-vmx", "bochs-svm", "qemu-svm", "kvm", "handler")
 """As policyc.verify.executors.EXECUTORS, which a test holds equal; here so that `help` need not import them."""
 
 _SHOWN = 20
@@ -40,7 +39,9 @@ _BAR = 24
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder")
-    parser.add_argument("--on", type=_names, metavar="NAMES", help=f"{', '.join(ON)}, or several with commas; else all")
+    parser.add_argument(
+        "--on", type=_names, metavar="NAMES", help=f"{', '.join(ON)}, or several with commas; else all but handler"
+    )
     parser.add_argument("--profile", metavar="NAME", help="this profile alone; else all that the bundle has")
     policies.add_format(parser)
 
@@ -65,11 +66,10 @@ def run(args: Arguments) -> int:
     bundle, altered = load_altered(args.bundle)
     _known_profile(bundle, args.profile)
     chosen, idle = _chosen(bundle, args.on)
-    results = [
-        _executed(executor, subject)
-        for executor in chosen
-        for subject in _subjects(bundle, executor.target, args.profile)
-    ]
+    results: list[Result] = []
+    for executor in chosen:
+        with _Bar() as bar:
+            results += executor.verify(bundle, args.profile, bar.begin)
     if args.format == "json":
         from policyc.reports.jsonform import document
 
@@ -94,10 +94,12 @@ def _chosen(bundle: Bundle, names: tuple[str, ...] | None) -> tuple[list[Executo
         if names is not None and executor.name not in names:
             continue
         why = ""
-        if executor.target not in bundle.manifest.targets:
+        if names is None and not executor.unasked:
+            continue
+        if executor.target is not None and executor.target not in bundle.manifest.targets:
             why = f"the bundle has no {executor.target} images (policyc compile --target {executor.target})"
         elif missing := executor.missing():
-            why = f"it needs {missing}" if missing.startswith("a ") else f"not installed: {missing}"
+            why = f"not installed: {missing}" if missing.startswith("apt ") else f"it needs {missing}"
         if not why:
             chosen.append(executor)
         elif names is not None:
@@ -109,39 +111,31 @@ def _chosen(bundle: Bundle, names: tuple[str, ...] | None) -> tuple[list[Executo
     return chosen, idle
 
 
-def _subjects(bundle: Bundle, target: str, profile: str | None) -> tuple[Subject, ...]:
-    from policyc.verify.verification import subjects
-
-    return subjects(bundle, target, profile)
-
-
-def _executed(executor: Executor, subject: Subject) -> Result:
-    from policyc.verify.verification import verify
-
-    bar = _Bar(f"{executor.name}, {subject.names[0]}")
-    try:
-        return verify(executor, subject, bar.show)
-    finally:
-        bar.clear()
-
-
 class _Bar:
-    """A progress bar on standard error, if that is a terminal."""
+    """A progress bar on standard error, if that is a terminal; gone at the end of its block."""
 
-    def __init__(self, words: str) -> None:
-        self._words = words
+    def __init__(self) -> None:
         self._live = sys.stderr.isatty()
 
-    def show(self, share: float) -> None:
-        if self._live:
-            from policyc.reports.cells import safe
+    def __enter__(self) -> _Bar:
+        return self
 
-            filled = int(share * _BAR)
-            bar = "#" * filled + "." * (_BAR - filled)
-            sys.stderr.write(f"\r\x1b[K[{bar}] {int(share * 100):3} %  {safe(self._words)}")
-            sys.stderr.flush()
+    def begin(self, words: str) -> Listener:
+        """The bar at its beginning, with these words; what moves it on."""
 
-    def clear(self) -> None:
+        def show(share: float) -> None:
+            if self._live:
+                from policyc.reports.cells import safe
+
+                filled = int(share * _BAR)
+                bar = "#" * filled + "." * (_BAR - filled)
+                sys.stderr.write(f"\r\x1b[K[{bar}] {int(share * 100):3} %  {safe(words)}")
+                sys.stderr.flush()
+
+        show(0.0)
+        return show
+
+    def __exit__(self, *reason: object) -> None:
         if self._live:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -176,7 +170,7 @@ def _row(result: Result) -> tuple[str, ...]:
     compared = result.compared
     outcome = f"{compared.differing:,} differ" if compared.differing else "agrees"
     done = f"{compared.accesses:,} accesses in {result.seconds:.1f} s"
-    return result.executor, outcome, result.tools[0], done, safe("; ".join(result.subject))
+    return result.executor, outcome, result.tools[0], done, safe("; ".join(result.variants))
 
 
 def _differences(result: Result, paint: Paint) -> list[str]:
@@ -184,7 +178,7 @@ def _differences(result: Result, paint: Paint) -> list[str]:
 
     lines = []
     for each in result.compared.differences[:_SHOWN]:
-        where = f"{result.executor}, {safe(result.subject[0])}"
+        where = f"{result.executor}, {safe(result.variants[0])}"
         lines.append(f"{paint('error', 'differs')}: {where}: {access_text(each)}: {safe(_said(each))}")
         if each.image:
             must = "1" if each.expected != "no exit" else "0"
@@ -218,7 +212,7 @@ def _fields(bundle: Bundle, altered: Sequence[str], results: Sequence[Result], i
         "results": [
             {
                 "executor": each.executor,
-                "variants": list(each.subject),
+                "variants": list(each.variants),
                 "tools": list(each.tools),
                 "seconds": round(each.seconds, 2),
                 "accesses": each.compared.accesses,

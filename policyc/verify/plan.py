@@ -18,6 +18,9 @@ from policyc.vocabulary.intervals import Intervals
 STEP = 8192
 """Addresses of one sweep at most: as often is progress told."""
 
+KVM_STEP = 1024
+"""The same for KVM."""
+
 MOST_SAMPLES = 160
 """Ports at which the sampled forms are tried."""
 
@@ -40,6 +43,25 @@ class Question(NamedTuple):
 def questions(told: Told, target: str) -> tuple[Question, ...]:
     """All that an executor with this target's images is asked."""
     return (*_msrs(told, target), *_outside(told, target), *_in(told, target), *_sampled(told, target))
+
+
+def kvm_questions(told: Told) -> tuple[Question, ...]:
+    """All that KVM is asked: the MSRs of every window there is, the x2APIC's among them, MSRs outside, sampled ports."""
+    asked: list[Question] = []
+    spots = [(msr, msr) for msr in _OUTSIDE if not any(lo <= msr <= hi for lo, hi in WINDOWS["svm"])]
+    for first, last in (*WINDOWS["svm"], *spots):
+        for column, kind in ((MSR_READ, "rdmsr"), (MSR_WRITE, "wrmsr")):
+            expected = told.msr.stretch("kvm", column, first, last)
+            for at in range(first, last + 1, KVM_STEP):
+                part = expected[at - first : at - first + KVM_STEP]
+                asked.append(Question(Sweep(kind, 8, at, len(part)), column, part))
+    for width, reads, writes in ((1, IN1, OUT1), (2, IN2, OUT2), (4, IN4, OUT4)):
+        for kind, column in (("in", reads), ("out", writes)):
+            for first, count in _joined(sorted({*_ENDS, *range(0x10, PORTS, 0x101)})):
+                ports = range(first, first + count)
+                exits = [told.verdict(Access(kind, port, width), "kvm").exits for port in ports]
+                asked.append(Question(Sweep(kind, width, first, count), column, bytes(48 + each for each in exits)))
+    return tuple(asked)
 
 
 def accesses(asked: Iterable[Question]) -> int:

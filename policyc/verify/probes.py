@@ -106,10 +106,15 @@ def told_of_exit(target: str, sweep: Sweep, address: int) -> Answer:
     """What the manuals say the processor tells of an exit.
 
     VMX: basic exit reasons and the qualification for I/O instructions (Intel SDM vol. 3C, table 28-5). SVM: EXITINFO1
-    and EXITINFO2 of IOIO and MSR intercepts (AMD APM vol. 2, 15.10.2 and 15.11); addresses have 32 bits here.
+    and EXITINFO2 of IOIO and MSR intercepts (AMD APM vol. 2, 15.10.2 and 15.11); addresses have 32 bits here. KVM: exit
+    reason, and the MSR exit's reason, or direction and size of the port access (api.rst, struct kvm_run).
     """
     read = sweep.kind in READS
     string, immediate = sweep.kind in ("ins", "outs"), sweep.kind.endswith("immediate")
+    if target == "kvm":
+        if sweep.access in ("rdmsr", "wrmsr"):
+            return Answer("x", 29 if read else 30, 4)
+        return Answer("x", 2, (not read) << 8 | sweep.width)
     if sweep.access in ("rdmsr", "wrmsr"):
         return Answer("x", 0x7C, not read) if target == "svm" else Answer("x", 31 if read else 32)
     if target == "vmx":

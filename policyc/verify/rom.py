@@ -56,12 +56,12 @@ def build(sources: Sequence[str], folders: Sequence[str]) -> Built:
     cc = compiler()
     if cc is None:
         raise UnreadableError(f"the reference hypervisor cannot be built without {HOW}")
-    version = _version(cc)
-    name = f"reference-{_digest(cc, version, sources, folders)[:32]}.rom"
+    said = version(cc)
+    name = f"reference-{_digest(cc, said, sources, folders)[:32]}.rom"
     place = os.path.join(cache_folder(), name)
     if not _whole(place):
         place = _kept(_compiled(cc, sources, folders), place)
-    return Built(place, version)
+    return Built(place, said)
 
 
 def cache_folder() -> str:
@@ -75,10 +75,10 @@ def _sources(names: Sequence[str]) -> tuple[str, ...]:
     return (*(os.path.join(reference, each) for each in names), *(os.path.join(apply, each) for each in _APPLY))
 
 
-def _digest(cc: str, version: str, sources: Sequence[str], folders: Sequence[str]) -> str:
+def _digest(cc: str, said: str, sources: Sequence[str], folders: Sequence[str]) -> str:
     from hashlib import sha256
 
-    whole = sha256("\0".join((cc, version, *FLAGS)).encode())
+    whole = sha256("\0".join((cc, said, *FLAGS)).encode())
     for folder in sorted({*(os.path.dirname(each) for each in sources), *folders}):
         for name in sorted(os.listdir(folder)):
             if name.endswith((".c", ".h", ".S", ".ld")):
@@ -87,7 +87,8 @@ def _digest(cc: str, version: str, sources: Sequence[str], folders: Sequence[str
     return whole.hexdigest()
 
 
-def _version(cc: str) -> str:
+def version(cc: str) -> str:
+    """The first line of what a compiler says of itself. Raises UnreadableError for one that does not run."""
     try:
         said = subprocess.run([cc, "--version"], capture_output=True, timeout=_TIMEOUT, check=False, text=True)
     except (OSError, subprocess.SubprocessError) as reason:

@@ -14,8 +14,10 @@ from policyc.proof.evaluate import Reading, Verdict, judge, read
 from policyc.proof.expected import KIND_NAMES, Evaluator, Sheet
 from policyc.semantics.policy import (
     DEFAULT_RULE,
-    EXIT,
     PASSTHROUGH,
+    VECTORS,
+    Action,
+    Actions,
     Condition,
     Default,
     Defaults,
@@ -29,18 +31,20 @@ from policyc.vocabulary.intervals import normal
 from policyc.vocabulary.span import Source, Span
 
 _TOP_LAYER = 1 << 20
-_UNKNOWN = Condition("cpl", 3, "==", 0)
-"""Stands for any condition: bits do not depend on what it is."""
+_HOLDS = Condition("cpl", 0, "==", 0)
+_FAILS = Condition("cpl", 0, "!=", 0)
+"""Stand for any condition: the manifest does not say what it is, and bits do not depend on it."""
 _NOWHERE = Span(Source("manifest.json", ""), 0, 0)
 
 
 class Told(NamedTuple):
-    """One variant of a bundle. origin: by number of a rule here, the manifest's rule."""
+    """One variant of a bundle. origin: by number of a rule here, the manifest's rule. depth: of its longest chain."""
 
     reading: Reading
     origin: tuple[dict[str, Any], ...]
     msr: Sheet
     io: Sheet
+    depth: int
 
     def verdict(self, access: Access, target: str) -> Verdict:
         return judge(self.reading, access, target)
@@ -56,18 +60,22 @@ class Told(NamedTuple):
         return f"{rule['file']}:{rule['line']}{label}"
 
 
-def told(manifest: Manifest, number: int, target: str) -> Told:
-    """Variant ``number`` of a manifest, for one target."""
+def told(manifest: Manifest, number: int, target: str, failing: int = 0) -> Told:
+    """Variant ``number`` of a manifest, for one target. failing: so many rules of each chain, if they have conditions,
+    are taken not to apply; all others are taken to apply."""
     document = manifest.document
     variant = manifest.variants[number]
-    rules, origin = _rules(document, document["variants"][number])
+    rules, origin = _rules(document, document["variants"][number], failing)
     policy = _policy(manifest, variant, document["variants"][number]["defaults"], rules)
     reading = read(policy, Variant())
     evaluator = Evaluator(policy, frozenset((target,)))
-    return Told(reading, origin, evaluator.sheet(reading, MSR), evaluator.sheet(reading, IO))
+    depth = max((_TOP_LAYER - each.layer for each in rules), default=0) + 1
+    return Told(reading, origin, evaluator.sheet(reading, MSR), evaluator.sheet(reading, IO), depth)
 
 
-def _rules(document: Mapping[str, Any], variant: dict[str, Any]) -> tuple[tuple[Rule, ...], tuple[dict[str, Any], ...]]:
+def _rules(
+    document: Mapping[str, Any], variant: dict[str, Any], failing: int
+) -> tuple[tuple[Rule, ...], tuple[dict[str, Any], ...]]:
     """One rule for each place that a rule of the policy has in a column's chains."""
     ranges: dict[tuple[int, int, int, bool], list[tuple[int, int]]] = {}
     for column, name in enumerate(COLUMN_NAMES):
@@ -87,9 +95,9 @@ def _rules(document: Mapping[str, Any], variant: dict[str, Any]) -> tuple[tuple[
                 space=column_space(column),
                 ranges=normal(where),
                 columns=1 << column,
-                conditions=() if last else (_UNKNOWN,),
+                conditions=() if last else (_FAILS if place < failing else _HOLDS,),
                 vcpus=None,
-                actions=PASSTHROUGH if told["verb"] == "allow" else EXIT,
+                actions=PASSTHROUGH if told["verb"] == "allow" else _actions(told["actions"]),
                 layer=_TOP_LAYER - place,
                 profile=None,
                 module=0,
@@ -106,14 +114,14 @@ def _rules(document: Mapping[str, Any], variant: dict[str, Any]) -> tuple[tuple[
 def _policy(manifest: Manifest, variant: BundleVariant, defaults: dict[str, Any], rules: tuple[Rule, ...]) -> Policy:
     def default(words: list[str]) -> Default:
         traps = words != ["passthrough"]
-        return Default(traps, EXIT if traps else PASSTHROUGH, None)
+        return Default(traps, _actions(words), None)
 
     name, vcpus = manifest.vcpu_classes[variant.vcpu_class]
     return Policy(
         name=manifest.policy,
         language=1,
         targets=(),
-        defaults=Defaults(default(defaults["msr"]), default(defaults["io"]), EXIT, None),
+        defaults=Defaults(default(defaults["msr"]), default(defaults["io"]), _actions(defaults["outside"]), None),
         rules=rules,
         profiles=(),
         vcpu_classes=(VcpuClass(name, vcpus),),
@@ -123,6 +131,28 @@ def _policy(manifest: Manifest, variant: BundleVariant, defaults: dict[str, Any]
         modules=(),
         database_version="",
     )
+
+
+def _actions(words: list[str]) -> Actions:
+    """The actions that policyc.semantics.wording.action_text wrote."""
+    return tuple(_action(each) for each in words)
+
+
+def _action(word: str) -> Action:
+    name, _, rest = word.rstrip(")").partition("(")
+    given = dict(each.split("=") for each in rest.split(", ") if "=" in each)
+    numbers = {key: int(value, 0) for key, value in given.items()}
+    if name == "forward":
+        return Action(name, (("handler", rest),))
+    if name == "inject":
+        return Action(name, (("vector", VECTORS[rest] if rest in VECTORS else int(rest)),))
+    if name == "const":
+        return Action(name, (("value", int(rest, 16)),))
+    if name == "mask":
+        return Action(name, (("and", numbers.get("and", (1 << 64) - 1)), ("or", numbers.get("or", 0))))
+    if name == "log":
+        return Action(name, (("rate", numbers.get("rate", 0)),))
+    return Action(name, tuple(sorted(numbers.items())))
 
 
 def access(column: int, address: int) -> Access:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from policyc.verify.emulated import EMULATED, Emulated, rows
 from policyc.verify.emulators import Machine
-from policyc.verify.executors import EXECUTORS, Executor, rows
 from policyc.verify.probes import ADDRESS, Answer, Sweep, payload, told_of_exit
 from policyc.verify.rom import probe_rom
 
@@ -204,7 +204,7 @@ def letters(rule: Rule, target: str) -> str:
     return rule.vmx if target == "vmx" else rule.svm
 
 
-def measure(executor: Executor, rule: Rule) -> str:
+def measure(executor: Emulated, rule: Rule) -> str:
     """``agreed`` or ``differs``; empty where the rule is none of the executor's."""
     expected = letters(rule, executor.target)
     if not expected:
@@ -229,7 +229,7 @@ def _as_expected(rule: Rule, target: str, expected: str, found: Sequence[Answer]
 
 def table(measured: dict[tuple[str, str], str]) -> str:
     """The table as Markdown. measured: by rule and executor."""
-    names = [each.name for each in EXECUTORS]
+    names = [each.name for each in EMULATED]
     lines = ["| rule | VT-x | SVM | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
     for rule in RULES:
         cells = [rule.name, _outcome(rule.vmx), _outcome(rule.svm)]
@@ -247,7 +247,7 @@ def expected_table() -> str:
     """The table that the rules and KNOWN make."""
     measured = {}
     for rule in RULES:
-        for executor in EXECUTORS:
+        for executor in EMULATED:
             if not letters(rule, executor.target):
                 outcome = ""
             else:

@@ -11,9 +11,9 @@ from tempfile import mkdtemp
 from policyc.bundle.read import Bundle, load
 from policyc.bundle.write import write_bundle
 from policyc.proof.rows import SIZES, strips
-from policyc.verify.executors import EXECUTORS, Executor
+from policyc.verify.emulated import EMULATED, Emulated
 from policyc.verify.rom import HOW, compiler
-from policyc.verify.verification import IO_IMAGE, MSR_IMAGE, Subject, subjects
+from policyc.verify.subjects import IO_IMAGE, MSR_IMAGE, Subject, subjects
 from tests.bundle.bundles import compiled
 from tests.demand import need
 
@@ -37,7 +37,7 @@ profile hardened {
 """
 
 
-def need_for(executor: Executor) -> None:
+def need_for(executor: Emulated) -> None:
     need("cc", compiler() is not None, HOW)
     if executor.name.startswith("bochs"):
         need("bochs", shutil.which("bochs") is not None, "apt install bochs bochs-term")
@@ -45,8 +45,8 @@ def need_for(executor: Executor) -> None:
         need("qemu", shutil.which("qemu-system-x86_64") is not None, "apt install qemu-system-x86")
 
 
-def executor(name: str) -> Executor:
-    return next(each for each in EXECUTORS if each.name == name)
+def executor(name: str) -> Emulated:
+    return next(each for each in EMULATED if each.name == name)
 
 
 @cache

@@ -6,14 +6,14 @@ import pytest
 
 from policyc.verify import emulators
 from policyc.verify.compare import compare
-from policyc.verify.executors import EXECUTORS
+from policyc.verify.emulated import EMULATED
 from policyc.verify.plan import Question
 from policyc.verify.probes import Sweep
-from policyc.verify.verification import IO_IMAGE, MSR_IMAGE, Subject, verify
+from policyc.verify.subjects import IO_IMAGE, MSR_IMAGE, Subject
 from policyc.vocabulary.access import IN1, IN2, IN4, MSR_READ, MSR_WRITE
 from tests.verify.subjects import consulted_bits, executor, flipped, need_for, subject
 
-NAMES = [each.name for each in EXECUTORS]
+NAMES = [each.name for each in EMULATED]
 
 
 def silent(_: object) -> None:
@@ -30,7 +30,7 @@ def test_bits_turned_over_at_random_are_named_each_and_nothing_else_differs(name
     if made.target == "svm":
         # Of the bits past the last port, 65536 alone can be seen: whatever reads the other two reads it as well.
         turned["iopm.bin"] = [each for each in turned["iopm.bin"] if each < 65520] + [65536]
-    result = verify(made, flipped(whole, turned), silent)
+    result = made.on(flipped(whole, turned), silent)
     found = {(each.image, each.byte * 8 + each.bit) for each in result.compared.differences}
     assert found == {(image, position) for image in images for position in turned[image]}
     assert result.compared.accesses > 225_000
@@ -54,7 +54,7 @@ def test_models_of_intel_agree(model: str) -> None:
     made = executor("bochs-vmx")
     need_for(made)
     other = made._replace(run=lambda machine, listen: emulators.bochs(machine, model, listen))
-    result = verify(other, some(subject("vmx")), silent)
+    result = other.on(some(subject("vmx")), silent)
     assert model in result.tools[0]
     assert (result.compared.differing, result.compared.accesses > 5000) == (0, True)
 
@@ -64,7 +64,7 @@ def test_progress_goes_up_to_the_last_question() -> None:
     need_for(made)
     shares: list[float] = []
     few = some(subject("svm"))
-    verify(made, few, shares.append)
+    made.on(few, shares.append)
     assert shares == sorted(shares)
     assert len(shares) == len(few.asked)
     assert 0.9 < shares[-1] <= 1.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from policyc.verify.executors import EXECUTORS
+from policyc.verify.emulated import EMULATED
 from tests.verify.rules import KNOWN, RULES, expected_table, letters, measure
 from tests.verify.subjects import need_for
 
@@ -20,7 +20,7 @@ def test_the_table_of_the_page_is_the_one_that_the_rules_make() -> None:
     assert page.partition(BEGIN)[2].partition(END)[0] == expected_table()
 
 
-@pytest.mark.parametrize("executor", EXECUTORS, ids=[each.name for each in EXECUTORS])
+@pytest.mark.parametrize("executor", EMULATED, ids=[each.name for each in EMULATED])
 def test_each_rule_is_settled_as_the_table_says(executor) -> None:
     need_for(executor)
     expected = {

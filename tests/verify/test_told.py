@@ -8,8 +8,8 @@ from policyc.proof.evaluate import evaluate
 from policyc.proof.rows import PORTS, number
 from policyc.semantics.policy import Variant
 from policyc.verify.probes import LARGEST_PAYLOAD, READS, Answer, Run, Sweep, answers, exits, payload, told_of_exit
+from policyc.verify.subjects import subjects
 from policyc.verify.told import access
-from policyc.verify.verification import subjects
 from policyc.vocabulary.access import IN1, OUT4, Access
 from policyc.vocabulary.diagnostic import UnreadableError
 from tests.bundle.bundles import POLICY as OTHER

@@ -14,7 +14,10 @@ from policyc.cli import verify
 from policyc.cli.frame import run
 from policyc.verify import emulators, rom
 from policyc.verify.executors import EXECUTORS
+from policyc.verify.kvm import Kvm
+from policyc.verify.rom import HOW, compiler
 from tests.bundle.bundles import compiled
+from tests.demand import need
 from tests.verify.subjects import POLICY, executor, need_for
 
 
@@ -88,7 +91,7 @@ def test_words_that_mean_nothing_are_usage_errors(folder: Path, words: list[str]
 def test_without_a_compiler_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("policyc.verify.executors.compiler", lambda: None)
+    monkeypatch.setattr("policyc.verify.emulated.compiler", lambda: None)
     monkeypatch.setattr(emulators, "qemu_missing", lambda: "")
     run(["verify", str(folder), "--on", "bochs-svm"])
     assert "apt install" in capsys.readouterr().err
@@ -125,3 +128,83 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.Monk
     made = rom.probe_rom()
     assert Path(made.path).stat().st_size == 65536
     Path(made.path).unlink()
+
+
+ACTING = """\
+language 1
+target vmx, svm
+default passthrough
+default msr outside -> inject(gp)
+efer: intercept msr 0xc0000080 -> log(rate=10), mask(and=0xff00, or=0x1)
+intercept msr 0x1a0 -> shadow(init=3)
+intercept io 0x60 in -> const(0x5a)
+intercept io 0x64 out when value == 0xfe -> kill
+intercept io 0x20 len 4 -> forward(pic)
+intercept io 0x70 len 2 on vcpu 1..3 -> notify
+deny msr 0x3a
+intercept io 0x80 -> drop
+profile loud {
+    intercept io 0x80 len 4 -> exit
+}
+"""
+
+
+def acting(tmp_path: Path) -> Path:
+    write_bundle(str(tmp_path / "acting.bundle"), compiled(ACTING).files)
+    return tmp_path / "acting.bundle"
+
+
+def test_the_handler_does_in_every_variant_what_the_actions_of_the_manifest_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("cc", compiler() is not None, HOW)
+    place = acting(tmp_path)
+    assert run(["verify", str(place), "--on", "handler", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["variants"] for each in told["results"]] == [
+        ["base policy"], ["base policy, vCPUs 1-3"], ["profile loud"], ["profile loud, vCPUs 1-3"],
+    ]  # fmt: skip
+    assert all(each["accesses"] > 440_000 for each in told["results"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("{ UINT64_C(0x5a), ", "{ UINT64_C(0x5b), ", "in 0x60 width 1: expected quiet=5a,0 (vm.pol:7), found quiet=5b"),
+        ("{ UINT64_C(0xff00), ", "{ UINT64_C(0xfd00), ", "rdmsr 0xc0000080: expected real="),
+        ("POLICYC_ACT_DROP, ", "POLICYC_ACT_EXIT, ", "in 0x80 width 1: expected quiet=ff,0 (vm.pol:12), found exit:12"),
+    ],
+)
+def test_a_handler_that_acts_otherwise_is_found(
+    before: str, after: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("cc", compiler() is not None, HOW)
+    source = acting(tmp_path) / "exit_handler.c"
+    text = source.read_text()
+    assert before in text
+    source.write_text(text.replace(before, after))
+    assert run(["verify", str(source.parent), "--on", "handler"]) == 1
+    out = capsys.readouterr().out
+    assert "altered: exit_handler.c" in out
+    assert said in out
+
+
+def test_c_of_a_bundle_is_run_only_where_the_handler_is_named() -> None:
+    assert {each.name: each.unasked for each in EXECUTORS} == {name: name != "handler" for name in verify.ON}
+
+
+def test_kvm_agrees_and_a_wrong_filter_bit_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("kvm", not Kvm().missing(), "a /dev/kvm this user may open, on Linux 5.10 or newer")
+    text = "language 1\ntarget kvm\ndefault passthrough\nintercept msr 0x400..0x43f read\nintercept msr 0xc0000081\n"
+    place = tmp_path / "kvm.bundle"
+    write_bundle(str(place), compiled(text).files)
+    filter_ = place / "kvm_filter.json"
+    document = json.loads(filter_.read_text())
+    (bitmap,) = {each["bitmap"] for each in document["ranges"] if each["base"] == 0x400}
+    wrong = bytearray.fromhex(bitmap)
+    wrong[0x1A // 8] ^= 1 << 0x1A % 8
+    filter_.write_text(filter_.read_text().replace(bitmap, wrong.hex()))
+    assert run(["verify", str(place), "--on", "kvm"]) == 1
+    out = capsys.readouterr().out
+    assert "rdmsr 0x41a: expected an exit (vm.pol:4), found no exit" in out
+    assert out.count("differs:") == 1
