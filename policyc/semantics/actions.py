@@ -75,8 +75,10 @@ def usable_in_c(name: str) -> bool:
 def read_actions(
     written: Sequence[tree.Action], evaluate: Evaluate, problems: list[Diagnostic], *, final: Actions = EXIT
 ) -> Actions | None:
-    """The chain, with ``final`` added where no terminal action ends it; None after reporting a mistake."""
+    """The chain, with ``final`` added where no terminal action ends it; None where something in it is wrong, which is
+    reported here or, as a constant that cannot be evaluated, where it is defined."""
     before = len(problems)
+    lost = False
     chain: list[Action] = []
     terminal: tree.Action | None = None
     for each in written:
@@ -90,9 +92,11 @@ def read_actions(
         elif any(done.name == name for done in chain):
             problems.append(error("E064", f"`{name}` is given twice", each.span, helps=("once is enough",)))
             break
-        if action is not None:
+        if action is None:
+            lost = True
+        else:
             chain.append(action)
-    if len(problems) > before:
+    if lost or len(problems) > before:
         return None
     return tuple(chain) if terminal is not None else (*chain, *final)
 

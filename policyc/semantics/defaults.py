@@ -32,8 +32,9 @@ class DefaultReader:
                     first = () if before is None else (Label(before, "first stated here"),)
                     said = "the default is stated twice"
                     self.problems.append(error("E071", said, each.span, secondary=first, helps=("keep one of them",)))
-                elif value is not None and space not in found:
-                    found[space] = value
+                elif space not in found:
+                    # A default that is wrong is stated nevertheless: Y702 would be a second report of one mistake.
+                    found[space] = value or Default(False, PASSTHROUGH, each.span)
         return found
 
     def spaces(self, node: tree.Default) -> tuple[str, ...]:

@@ -64,6 +64,13 @@ CASES: list[tuple[str, list[Told]]] = [
         ],
     ),
     (
+        "let const A = B\nintercept msr 0x10 write -> mask(and=~A)\nintercept io 0x80 -> log(rate=A)\n"
+        "assert action msr 0x10 write == const(A)\nprofile p {\n    default io exit -> log(rate=A), drop\n}",
+        [
+            Told("E033", "3:15", "there is no constant `B`", "define it: let const B = 0x..."),
+        ],
+    ),
+    (
         "let const EFER_RO = 0x500\nintercept msr 0x10 -> mask(and=~EFER_R0)",
         [
             Told("E033", "4:33", "there is no constant `EFER_R0`", "did you mean `EFER_RO`?"),
