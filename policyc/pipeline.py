@@ -115,6 +115,7 @@ def check_policy(
     """
     from policyc.emitters.functions import problems
     from policyc.semantics.check import check
+    from policyc.semantics.limits import few
     from policyc.semantics.outcomes import failures, run_tests
 
     database, own = _database(database_files)
@@ -124,7 +125,7 @@ def check_policy(
     chosen = select(policy, tuple(maps.values()), targets)
     found = [*read.diagnostics, *chosen.diagnostics, *check(policy, maps, database), *problems(policy)]
     found += failures(run_tests(policy, maps, database))
-    diagnostics = tuple(sorted(found, key=Diagnostic.sort_key))
+    diagnostics = few(found)
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)
     kept = _restricted(maps, policy, profile)

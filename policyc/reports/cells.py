@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 TAB = 4
 """Columns of a tab, wherever it stands."""
+
+_LONGEST = 1000
+"""Characters of one sentence; a remedy may hold a whole statement."""
+_LONG_WORD = re.compile(r"\S{200,}")
 
 
 def cells(text: str) -> list[tuple[str, int]]:
@@ -41,3 +47,12 @@ def safe(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def sentence(text: str) -> str:
+    """As safe, of a length that can be read: policies may hold names and statements of a hundred thousand characters."""
+    if len(text) >= 200:
+        text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", text)
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - 3]}..."
+    return safe(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policyc.reports.cells import safe
+from policyc.reports.cells import safe, sentence
 from policyc.vocabulary.diagnostic import Diagnostic
 
 
@@ -13,4 +13,4 @@ def line(diagnostic: Diagnostic) -> str:
         span = diagnostic.primary.span
         number, column = span.source.position(span.start)
         where = f"{safe(span.source.name)}:{number}:{column}"
-    return f"{where}: {diagnostic.severity}[{diagnostic.code}] {diagnostic.slug}: {safe(diagnostic.message)}"
+    return f"{where}: {diagnostic.severity}[{diagnostic.code}] {diagnostic.slug}: {sentence(diagnostic.message)}"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from policyc.reports.cells import cells, safe
+from policyc.reports.cells import cells, safe, sentence
 from policyc.reports.colour import PLAIN, Paint
 from policyc.vocabulary.diagnostic import Diagnostic, Fix, Label
 from policyc.vocabulary.span import Source, Span
@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 def render(diagnostic: Diagnostic, paint: Paint = PLAIN) -> str:
     """The whole report, several lines without a newline at the end."""
     head = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
-    lines = [head + paint("strong", f": {safe(diagnostic.message)}") + f"  ({diagnostic.slug})"]
+    lines = [head + paint("strong", f": {sentence(diagnostic.message)}") + f"  ({diagnostic.slug})"]
     files = _by_file(diagnostic)
     numbers = [number for _, rows in files for number, _ in rows]
     gutter = len(str(max(numbers))) if numbers else 1
@@ -54,10 +54,10 @@ def render(diagnostic: Diagnostic, paint: Paint = PLAIN) -> str:
         lines.append(bar)
     equals = paint("frame", f"{' ' * gutter} =")
     for word, said in tail:
-        lines.append(f"{equals} {paint('strong', word)}: {safe(said)}")
+        lines.append(f"{equals} {paint('strong', word)}: {sentence(said)}")
     for fix in diagnostic.fixes:
         said = fix.title if fix.safe else f"unsafe: {fix.doubt}"
-        lines.append(f"{equals} {paint('strong', 'fix')} ({safe(said)}):")
+        lines.append(f"{equals} {paint('strong', 'fix')} ({sentence(said)}):")
         lines += [f"{bar}   {each}" for each in patch(fix, paint)]
     return "\n".join(lines)
 
@@ -239,12 +239,12 @@ def _underlines(marks: list[Mark], paint: Paint, severity: str) -> list[str]:
         row[mark.start : mark.end] = mark.sign * (mark.end - mark.start)
     inline = _inline(order)
     words = inline.words if inline is not None else ""
-    lines = [f"{_painted(''.join(row), paint, severity)} {safe(words)}".rstrip()]
+    lines = [f"{_painted(''.join(row), paint, severity)} {sentence(words)}".rstrip()]
     hanging = [each for each in order if each.words and each is not inline]
     while hanging:
         *hanging, mark = hanging
         stems = _stems([*hanging, mark])
-        lines += [paint("frame", stems), paint("frame", _stems(hanging).ljust(mark.start)) + safe(mark.words)]
+        lines += [paint("frame", stems), paint("frame", _stems(hanging).ljust(mark.start)) + sentence(mark.words)]
     return lines
 
 

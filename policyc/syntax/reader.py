@@ -50,7 +50,7 @@ def _not_utf8(name: str, data: bytes, digest: str, reason: UnicodeDecodeError) -
     at = len(data[: reason.start].decode("utf-8", "replace"))
     span = Span(source, at, at + 1)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return error("E002", "the file is UTF-16, not UTF-8", Span(source, 0, 1), helps=("save it as UTF-8",))
+        return _wide(source, "UTF-32" if data[2:4] == b"\0\0" else "UTF-16")
     image = _image(data)
     if image is not None:
         return image_given(source, image)
@@ -78,13 +78,19 @@ def image_given(source: Source, image: str) -> Diagnostic:
     )
 
 
+def _wide(source: Source, encoding: str) -> Diagnostic:
+    return error("E002", f"the file is {encoding}, not UTF-8", Span(source, 0, 1), helps=("save it as UTF-8",))
+
+
 def _nul(source: Source, data: bytes) -> Diagnostic:
     image = _image(data)
     if image is not None:
         return image_given(source, image)
     at = source.text.index("\0")
-    if at == 1 or source.text[1:8:2] == "\0\0\0\0":
-        return error("E002", "the file is UTF-16, not UTF-8", Span(source, 0, 1), helps=("save it as UTF-8",))
+    even, odd = source.text[0:8:2], source.text[1:8:2]
+    for one, other in ((even, odd), (odd, even)):
+        if one.count("\0") == 0 and other and other.count("\0") == len(other):
+            return _wide(source, "UTF-16")
     return error(
         "E002",
         "the file holds a NUL byte",

@@ -103,6 +103,15 @@ def test_a_profile_that_does_not_exist_is_a_wrong_command_line(tmp_path: Path) -
 # targets
 
 
+def test_remarks_without_end_are_cut_off_and_counted(tmp_path: Path) -> None:
+    """T501 is told for each rule on MSRs that have no bit."""
+    rules = "".join(f"intercept msr {number:#x} write\n" for number in range(0x3000, 0x3200, 2))
+    told = compiled(tmp_path, "language 1\ntarget vmx\ndefault passthrough\n" + rules).diagnostics
+    assert {each.code for each in told} == {"T501"}
+    assert len(told) == 101
+    assert told[-1].message == "156 more findings like the ones above are left out"
+
+
 def test_a_default_target_that_cannot_express_the_policy_is_left_out_with_the_reason(tmp_path: Path) -> None:
     found = compiled(tmp_path, PORTS_OPEN)
     assert found.targets == ("vmx",)

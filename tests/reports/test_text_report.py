@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from policyc.reports import concise
 from policyc.reports.colour import Paint
 from policyc.reports.text import render, report, summary
 from policyc.vocabulary import codes
@@ -429,3 +430,17 @@ def test_colour_adds_nothing_but_colour() -> None:
     coloured = render(diagnostic, Paint(True))
     assert "\x1b[1;31merror[E011]\x1b[0m" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(diagnostic)
+
+
+def test_a_name_of_a_hundred_thousand_characters_is_shortened_wherever_it_stands() -> None:
+    name = "start" + "a" * 100_000 + "end"
+    source = Source("vm.pol", f"intercept io {name}\n")
+    said = f"no port is named `{name}`"
+    place = at(source, name, 1)._replace(text=said)
+    helps = (said, "intercept io { " + "0x1, " * 10_000 + "}")
+    fix = replace(place, "x", said)._replace(doubt=said)
+    got = render(found("E032", said, place, notes=(said,), helps=helps, fixes=(fix,)))
+    assert max(map(len, got.splitlines())) < 1200
+    assert got.startswith("error[E032]: no port is named `startaaa")
+    assert "aaaend`" in got.splitlines()[0]
+    assert len(concise.line(found("E032", said, place))) < 400
