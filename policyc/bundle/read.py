@@ -31,7 +31,8 @@ SIZES = {
 }
 """Bytes of the images that have one size."""
 
-_TRIES = 3
+_TRIES = 1000
+"""Every further one follows a bundle that another run put in place meanwhile; only one that never rests ends them."""
 
 
 class BundleVariant(NamedTuple):

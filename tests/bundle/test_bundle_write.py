@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from policyc.bundle import write
+from policyc.bundle import read, write
 from policyc.bundle.read import load
 from policyc.bundle.write import write_bundle
 from policyc.targets.base import Image
@@ -450,6 +450,25 @@ def test_runs_side_by_side_leave_one_whole_bundle_and_readers_never_see_a_mixtur
     assert tree(place) in wholes
     write_bundle(str(place), NEW)
     assert os.listdir(tmp_path) == ["vm.bundle"]
+
+
+def test_a_reader_overtaken_again_and_again_reads_the_bundle_that_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a read takes longer than a write: each of these reads begins in a folder that is gone."""
+    place = tmp_path / "vm.bundle"
+    write_bundle(str(place), OLD)
+    genuine, overtaken = read._load, []
+
+    def slow(path: str, handle: int) -> object:
+        if len(overtaken) < 10:
+            overtaken.append(path)
+            write_bundle(path, NEW)
+        return genuine(path, handle)
+
+    monkeypatch.setattr(read, "_load", slow)
+    assert {each.name: each.data for each in load(str(place)).files}.items() <= contents(NEW).items()
+    assert len(overtaken) == 10
 
 
 def test_an_interrupt_leaves_the_old_bundle_and_no_workshop(tmp_path: Path) -> None:
