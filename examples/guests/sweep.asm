@@ -75,7 +75,7 @@ fault:
 %elif BITS == 32
 	add esp, 4
 	add dword [esp], 2
-	iret
+	ret 8			; as IRET here: CS and EFLAGS are the same. Some KVMs cannot emulate IRET.
 %else
 	add rsp, 8
 	add qword [rsp], 2
