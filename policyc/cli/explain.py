@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from policyc.semantics.policy import Policy
     from policyc.vocabulary.access import Access
     from policyc.vocabulary.diagnostic import Label
+    from policyc.vocabulary.intervals import Intervals
 
 SUMMARY = "tell what becomes of one access, which rule decides, and which bits say so"
 
@@ -62,8 +63,11 @@ def run(args: Arguments) -> int:
     from policyc.analyses.explanation import explain
 
     names = policies.database(args)
-    access = _access(args, names)
-    policy = policies.front(args, args.policy, names).policy
+    policy: Policy | None = None
+    if _is_own(args, names):
+        policy = policies.front(args, args.policy, names).policy
+    access = _access(args, policy, names)
+    policy = policy or policies.front(args, args.policy, names).policy
     _refuse_conflicts(policy, names)
     variant = policies.variant(policy, args.profile, args.vcpu)
     target = args.target or (policy.targets[0][0] if policy.targets else policies.TARGETS[0])
@@ -92,7 +96,14 @@ def _refuse_conflicts(policy: Policy, names: Database) -> None:
 # the access
 
 
-def _access(args: Arguments, names: Database) -> Access:
+def _is_own(args: Arguments, names: Database) -> bool:
+    """Whether only the policy can say what the address is: it is a word, and none of the database."""
+    word = args.address
+    known = names.msr(word) if args.kind in ("rdmsr", "wrmsr") else names.port(word)
+    return not word[:1].isdigit() and "[" not in word and known is None and not args.from_ir
+
+
+def _access(args: Arguments, policy: Policy | None, names: Database) -> Access:
     from policyc.vocabulary.access import MSR_LAST, PORT_LAST, Access
 
     msr = args.kind in ("rdmsr", "wrmsr")
@@ -106,15 +117,18 @@ def _access(args: Arguments, names: Database) -> Access:
         raise UsageError(f"--value {value:#x} does not fit {8 * width} bits", "" if msr else "say --width 2 or 4")
     if not 0 <= args.cpl <= 3:
         raise UsageError(f"there is no privilege level {args.cpl}", "levels are 0..3")
-    address = _address(args.address, msr, names)
+    own = None
+    if policy is not None:
+        own = policies.addresses(policy, args.policy, "msr" if msr else "io", args.address, names)
+    address = _address(args.address, msr, own, names)
     last = MSR_LAST if msr else PORT_LAST
     if not 0 <= address <= last:
         raise UsageError(f"{'MSR' if msr else 'I/O port'} {address:#x} does not exist", f"they end at {last:#x}")
     return Access(args.kind, address, width, value, args.cpl)
 
 
-def _address(word: str, msr: bool, names: Database) -> int:
-    """A number, a database name, or a member of a family: ``IA32_MTRR_PHYSBASE[3]``."""
+def _address(word: str, msr: bool, own: Intervals | None, names: Database) -> int:
+    """A number, a database name, or a member of a family: ``IA32_MTRR_PHYSBASE[3]``. own: what it is in the policy."""
     if word[:1].isdigit():
         try:
             return policies.number(word)
@@ -129,15 +143,21 @@ def _address(word: str, msr: bool, names: Database) -> int:
                 f"there is no {what} `{word}`", f"`policyc {'msr' if msr else 'port'} {family}` lists them"
             )
         return found
-    ranges = (names.msr if msr else names.port)(word)
-    if ranges is None:
+    ranges = (names.msr if msr else names.port)(word) or own
+    if not ranges:
         close = (names.suggest_msr if msr else names.suggest_port)(word)
         listed = " or ".join(f"`{name}` ({address:#x})" for name, address in close[:3])
+        if (names.port if msr else names.msr)(word) is not None:
+            say = "it is an I/O port: say `in` or `out`" if msr else "it is an MSR: say `rdmsr` or `wrmsr`"
+            raise UsageError(f"no {what} is named `{word}`", say)
         search = f"`policyc {'msr' if msr else 'port'} {word.lower()}` searches the database"
         raise UsageError(f"no {what} is named `{word}`", f"did you mean {listed}?" if listed else search)
     lo, hi = ranges[0][0], ranges[-1][1]
     if lo != hi:
-        raise UsageError(f"`{word}` is several {what}s: {lo:#x}..{hi:#x}", f"name one by its number, such as {lo:#x}")
+        from policyc.semantics.wording import addresses_text
+
+        several = addresses_text("msr" if msr else "io", ranges)
+        raise UsageError(f"`{word}` is several: {several}", f"name one by its number, such as {lo:#x}")
     return lo
 
 

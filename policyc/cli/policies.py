@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from policyc.database.names import Database
     from policyc.pipeline import Checked, Compilation, Front
     from policyc.semantics.policy import Policy, Variant
+    from policyc.vocabulary.intervals import Intervals
 
 TARGETS = ("vmx", "svm", "kvm")
 """As policyc.targets.registry.NAMES, which a test holds equal; here so that `help` need not import targets."""
@@ -80,6 +81,27 @@ def database(args: Arguments) -> Database:
 def front(args: Arguments, path: str, names: Database) -> Front:
     """The policy at a path, ``-`` for standard input; with ``--from-ir`` it is resolved already."""
     return _reader(args)(path, database=names)
+
+
+def addresses(policy: Policy, path: str, space: str, words: str, names: Database) -> Intervals | None:
+    """What words such as ``UART`` or ``serial.COM1`` stand for in the policy that was read from path; None if nothing.
+
+    space: ``msr`` or ``io``.
+    """
+    from policyc.imports import FileLoader
+    from policyc.semantics.modules import MAIN, Loaded
+    from policyc.semantics.resolve import meaning
+    from policyc.syntax.parser import parse
+    from policyc.syntax.tree import LetSet
+    from policyc.vocabulary.span import Source
+
+    wanted, problems = parse(Source("ADDRESS", f"let {space} ADDRESS = {words}\n"))
+    if problems or len(wanted.statements) != 1 or not isinstance(wanted.statements[0], LetSet):
+        return None
+    main = policy.modules[0]
+    module, _ = parse(main.source)
+    found = Loaded(MAIN, main.name, main.path, module)
+    return meaning(found, FileLoader(path), names, space, wanted.statements[0].items)
 
 
 def checked(args: Arguments, path: str) -> Checked:

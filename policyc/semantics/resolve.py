@@ -27,6 +27,7 @@ from policyc.semantics.wording import items_text
 from policyc.syntax import tree
 from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.diagnostic import ERROR, INFO, WARNING, Diagnostic, Edit, Fix, Label, PolicyError, error
+from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Source, Span
 
@@ -49,6 +50,16 @@ def resolve(
         raise PolicyError(diagnostics)
     resolver.nothing_lost(policy)
     return policy, diagnostics
+
+
+def meaning(main: Loaded, loader: Loader, database: Names, space: str, items: tree.Items) -> Intervals | None:
+    """The addresses that items stand for where the main file's own names hold; None where they stand for none.
+
+    main: a file that resolves.
+    """
+    problems: list[Diagnostic] = []
+    scopes = _Resolver(database, (), problems).make_scopes(gather(main, loader, problems))
+    return scopes[MAIN].items(space, items, None, problems)
 
 
 class _Resolver:

@@ -148,7 +148,9 @@ def test_the_story_of_a_condition(policy: str, capsys: Captured) -> None:
     ("words", "said"),
     [
         (["rdmsr", "IA32_EFR"], "no MSR is named `IA32_EFR`\n  help: did you mean `IA32_EFER` (0xc0000080)"),
-        (["in", "COM1"], "`COM1` is several I/O ports: 0x3f8..0x3ff\n  help: name one by its number, such as 0x3f8"),
+        (["in", "COM1"], "`COM1` is several: ports 0x3f8..0x3ff\n  help: name one by its number, such as 0x3f8"),
+        (["in", "IA32_EFER"], "no I/O port is named `IA32_EFER`\n  help: it is an MSR: say `rdmsr` or `wrmsr`"),
+        (["rdmsr", "COM1"], "no MSR is named `COM1`\n  help: it is an I/O port: say `in` or `out`"),
         (["in", "0x10000"], "I/O port 0x10000 does not exist\n  help: they end at 0xffff"),
         (["rdmsr", "0x1_0000_0000"], "MSR 0x100000000 does not exist"),
         (["in", "0x"], "ADDRESS cannot be `0x`"),
@@ -195,3 +197,31 @@ def test_standard_input(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_missing_file_exits_2(tmp_path: Path, capsys: Captured) -> None:
     assert frame.run(["explain", str(tmp_path / "no.pol"), "in", "1"]) == 2
     assert "no.pol" in capsys.readouterr().err
+
+
+OWN = """\
+language 1
+default passthrough
+import "std/serial.pol" as uart
+let const APIC = 0x1b
+let io CMOS = 0x70 len 2
+let io STATUS = uart.COM1 except 0x3f8..0x3fe
+deny msr APIC
+"""
+
+
+def test_names_that_the_policy_itself_makes(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "vm.pol"
+    path.write_text(OWN)
+    found = explained(capsys, str(path), "rdmsr", "APIC")
+    assert (found["access"]["address"], found["action"]) == (0x1B, "inject")
+    assert explained(capsys, str(path), "in", "STATUS")["access"]["address"] == 0x3FF
+    for words, said in (
+        (["in", "CMOS"], "`CMOS` is several: ports 0x70..0x71"),
+        (["in", "uart.COM2"], "`uart.COM2` is several: ports 0x2f8..0x2ff"),
+        (["rdmsr", "CMOS"], "no MSR is named `CMOS`"),
+        (["in", "uart.COM9"], "no I/O port is named `uart.COM9`"),
+        (["in", "CMOS\nlet io X = 0x10"], "no I/O port is named"),
+    ):
+        assert frame.run(["explain", str(path), *words]) == 2
+        assert capsys.readouterr().err.startswith(f"policyc: {said}")
