@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def test_slow_tests_are_left_out_unless_they_are_asked_for() -> None:
     assert everyday > 0
     assert slow > 0
     assert everyday + slow == every
+
+
+def test_the_map_of_the_folders_has_every_folder() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    folders = {name.partition("/")[0] for name in tracked if "/" in name}
+    assert folders <= set(re.findall(r"`([\w.]+)/`", README.partition("## The folders")[2]))
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:
