@@ -128,6 +128,8 @@ def _exits(compilation: Compilation) -> list[str]:
     ports = len({(each.lo, each.hi) for each in summary.io if each.traps})
     profile = summary.variant.profile
     of = "the base policy" if profile is None else f"profile {profile}"
+    if len(compilation.policy.vcpu_classes) > 1:
+        of += ", on vCPUs that no rule names"
     lines = [
         f"  exits of {of}: {summary.trapped[MSR_READ]:,} MSRs read, {summary.trapped[MSR_WRITE]:,} written, "
         f"{_counted(_trapped_ports(compilation), 'port')} in {_counted(ports, 'range')}"

@@ -49,6 +49,13 @@ def test_another_folder_and_target(here: Path, capsys: Captured) -> None:
     assert not (here / "vm.bundle").exists()
 
 
+def test_figures_of_one_class_of_vcpus_are_not_given_as_the_whole(here: Path, capsys: Captured) -> None:
+    """Port 0x70 exits on vCPU 3, so `exits of the base policy: ... 0 ports` alone would be untrue."""
+    (here / "vm.pol").write_text("language 1\ntarget vmx\ndefault passthrough\nintercept io 0x70 on vcpu 3\n")
+    assert frame.run(["compile", "vm.pol"]) == 0
+    assert "exits of the base policy, on vCPUs that no rule names: 0 MSRs read" in capsys.readouterr().out
+
+
 def test_an_empty_name_is_not_taken_for_the_default_one(here: Path, capsys: Captured) -> None:
     """A script's `-o "$unset"` must not put a bundle where nobody looks for it."""
     (here / "vm.pol").write_text("language 1\ndefault passthrough\nintercept msr 0x10\n")
