@@ -8,6 +8,7 @@ a ``./``) is refused, so that a reviewer who searches for a path finds every use
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 
 from policyc import resources
@@ -32,9 +33,11 @@ class FileLoader:
     """Implements policyc.semantics.modules.Loader. A key is the file's path from the root, so is what messages say.
 
     main: the path of the main file as the user gave it, ``-`` for standard input. Its folder is the root.
+    buffers: bytes that stand for a file's own, by the name that messages use.
     """
 
-    def __init__(self, main: str) -> None:
+    def __init__(self, main: str, buffers: Mapping[str, bytes] | None = None) -> None:
+        self.buffers = buffers or {}
         self.folder = "" if main == "-" else os.path.dirname(main)
         self.root = os.path.realpath(self.folder or ".")
         self.sources: list[FileEntry] = []
@@ -74,7 +77,7 @@ class FileLoader:
         bundled = key.startswith(f"{STD}/")
         name = key if bundled else os.path.join(self.folder, _native(key.removeprefix("./")))
         try:
-            data = read_file(self._place(key, bundled))
+            data = self.buffers[name] if name in self.buffers else read_file(self._place(key, bundled))
         except UnreadableError as reason:
             why = str(reason).rpartition(": ")[2]
             raise LoadError("E003", f"cannot read {name}: {why}", "an import names a regular file") from None

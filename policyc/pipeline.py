@@ -20,7 +20,7 @@ from policyc.semantics.addresses import Names
 from policyc.semantics.decide import decide, variants
 from policyc.semantics.modules import MAIN, Loaded
 from policyc.semantics.policy import DecisionMap, Policy, Variant
-from policyc.semantics.resolve import resolve
+from policyc.semantics.resolve import Written, resolve_written
 from policyc.syntax.files import read_file, read_stdin
 from policyc.syntax.parser import parse
 from policyc.syntax.reader import decode
@@ -31,11 +31,21 @@ from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, Unread
 
 
 class Front(NamedTuple):
-    """A policy as written, resolved. diagnostics: its warnings and infos. sources: every file that was read."""
+    """A policy as written, resolved. diagnostics: its warnings and infos. sources: every file that was read.
+    written: what stands in them; nothing for a policy that was not read from text."""
 
     policy: Policy
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[FileEntry, ...]
+    written: Written = Written((), {})
+
+
+class Judgement(NamedTuple):
+    """A policy without contradictions. maps: of every variant. diagnostics: warnings and infos, the front end's too."""
+
+    maps: Mapping[Variant, DecisionMap]
+    selection: Selection
+    diagnostics: tuple[Diagnostic, ...]
 
 
 class Checked(NamedTuple):
@@ -69,21 +79,23 @@ class Compilation(NamedTuple):
     proof: Proof
 
 
-def front(path: str, *, database: Names) -> Front:
+def front(path: str, *, database: Names, buffers: Mapping[str, bytes] | None = None) -> Front:
     """Read a policy and all it imports. path: ``-`` is standard input, whose imports start in the current folder.
 
+    buffers: bytes that stand for what is on the disk, by path (``-`` too): an editor's text, a fix that is tried.
     Raises UnreadableError for the file itself, PolicyError for everything it says wrong.
     """
-    data = read_stdin() if path == "-" else read_file(path)
+    buffers = buffers or {}
+    data = buffers[path] if path in buffers else read_stdin() if path == "-" else read_file(path)
     name, where = ("<stdin>", "<stdin>") if path == "-" else (path, recorded(path))
     source = decode(name, data)
     module, problems = parse(source)
-    loader = FileLoader(path)
+    loader = FileLoader(path, buffers)
     stem = "stdin" if path == "-" else where.removesuffix(".pol") or where
-    policy, diagnostics = resolve(
+    policy, diagnostics, written = resolve_written(
         Loaded(MAIN, name, where, module), loader, database, name=stem, targets=NAMES, problems=problems
     )
-    return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest), *loader.sources))
+    return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest), *loader.sources), written)
 
 
 def front_ir(path: str, *, database: Names) -> Front:
@@ -113,13 +125,23 @@ def check_policy(
     into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access.
     Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
     """
+    database, own = _database(database_files)
+    read = reader(path, database=database)
+    policy = read.policy
+    maps, chosen, diagnostics = judge(read, database, targets)
+    kept = _restricted(maps, policy, profile)
+    images = _images(policy, kept, chosen.targets)
+    proof = _proof(exhaustive)(policy, kept, images)
+    return Checked(policy, kept, chosen, images, diagnostics, proof, (*read.sources, *own), database)
+
+
+def judge(read: Front, database: Database, targets: tuple[str, ...] | None = None) -> Judgement:
+    """What a policy that could be read decides, and whether it holds together. Raises PolicyError if it does not."""
     from policyc.emitters.functions import problems
     from policyc.semantics.check import check
     from policyc.semantics.limits import few
     from policyc.semantics.outcomes import failures, run_tests
 
-    database, own = _database(database_files)
-    read = reader(path, database=database)
     policy = read.policy
     maps = {variant: decide(policy, variant) for variant in variants(policy)}
     chosen = select(policy, tuple(maps.values()), targets)
@@ -128,10 +150,7 @@ def check_policy(
     diagnostics = few(found)
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)
-    kept = _restricted(maps, policy, profile)
-    images = _images(policy, kept, chosen.targets)
-    proof = _proof(exhaustive)(policy, kept, images)
-    return Checked(policy, kept, chosen, images, diagnostics, proof, (*read.sources, *own), database)
+    return Judgement(maps, chosen, diagnostics)
 
 
 def compile_policy(

@@ -43,3 +43,9 @@ KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_X86_RDMSR, KVM_EXIT_X86
 IRQCHIP_PORTS = ((0x20, 0x21), (0xA0, 0xA1), (0x4D0, 0x4D1))
 PIT_PORTS = ((0x40, 0x43),)
 """Ports that the in-kernel interrupt controller and timer answer, so that no exit of theirs reaches user space."""
+
+PASSED_TO_HARDWARE = (
+    (0x10, 0x10), (0x48, 0x49), (0x10B, 0x10B), (0x174, 0x176), (0x1C4, 0x1C5), (0x3FC, 0x3FE), (0x660, 0x660),
+    (0xC0000080, 0xC0000084), (0xC0000100, 0xC0000102),
+)  # fmt: skip
+"""MSRs that KVM may let a guest reach without an exit: vmx_possible_passthrough_msrs (vmx.c), direct_access_msrs (svm.c)."""

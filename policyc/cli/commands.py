@@ -8,8 +8,8 @@ is light: policyc.cli.parser, policyc.cli.console; everything else where ``run``
 from __future__ import annotations
 
 GROUPS = (
-    ("write and check policies", ("compile", "check", "test")),
-    ("ask", ("explain", "show", "diff", "prove", "msr", "port")),
+    ("write and check policies", ("compile", "check", "test", "lint")),
+    ("ask", ("explain", "show", "diff", "prove", "msr", "port", "rule")),
     ("try on processors", ("verify",)),
     ("run guests", ("run", "profile")),
     ("about policyc", ("completion", "help", "version")),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from policyc.database.names import Database
     from policyc.pipeline import Checked, Compilation, Front
@@ -71,11 +71,11 @@ def target_names(word: str) -> tuple[str, ...]:
     return names
 
 
-def database(args: Arguments) -> Database:
-    """The MSR and port database, with the files of ``--db``."""
+def database(args: Arguments, more: Sequence[str] = ()) -> Database:
+    """The MSR and port database, with the files of ``--db``, and more of them."""
     from policyc.database.names import load
 
-    return load(tuple((path, _text(path)) for path in args.database))
+    return load(tuple((path, _text(path)) for path in dict.fromkeys((*args.database, *more))))
 
 
 def front(args: Arguments, path: str, names: Database) -> Front:

@@ -14,9 +14,9 @@ VENDORS = ("any", "intel", "amd", "centaur", "transmeta", "kvm", "hyperv", "xen"
 
 MSR_TAGS = frozenset(
     "hot host-critical side-channel vmcs-switched switch memory-type x2apic trace power mce microcode smm pmu mtrr vmx "
-    "svm sgx cet fred speculation identity time syscall segment-base paravirtual debug".split()
+    "svm sgx cet fred speculation energy identity time syscall segment-base paravirtual debug".split()
 )
-PORT_TAGS = frozenset("hot host-critical reset smm pci-config acpi backdoor".split())
+PORT_TAGS = frozenset("hot host-critical reset nmi smm pci-config acpi gpe backdoor whole".split())
 PORT_TAG_FAMILIES = ("device:", "platform:")
 """Tags of ports that carry a name of their own: ``device:uart``, ``platform:q35``."""
 

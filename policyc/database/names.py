@@ -68,6 +68,7 @@ class Space:
         self._edges: list[int] = []
         self._segments: dict[int, tuple[int, ...]] = {}
         self._search: Search | None = None
+        self._tags: list[tuple[frozenset[str], int]] | None = None
 
     # names
 
@@ -110,6 +111,14 @@ class Space:
     def at(self, address: int) -> tuple[int, ...]:
         """Positions of the rows that hold an address; the one that names it first."""
         return tuple(self._msr_table().get(address, ())) if self.space == MSR else self._port_rows(address)
+
+    def tag_table(self) -> list[tuple[frozenset[str], int]]:
+        """The tags of every row and its position, in the order of first addresses."""
+        if self._tags is None:
+            order = range(len(self.rows))
+            ordered = sorted(order, key=lambda at: self.rows[at][LO]) if self.added else order
+            self._tags = [(frozenset(self.rows[at][TAGS].split()), at) for at in ordered]
+        return self._tags
 
     def _msr_table(self) -> dict[int, list[int]]:
         if self._numbers is None:
@@ -238,6 +247,14 @@ class Database:
         """The name of the narrowest entry that holds the port."""
         return self._port.name(port)
 
+    def canonical(self, space: str, name: str) -> str | None:
+        """The name that the database prefers for what a name means; None if nothing has the name."""
+        found = (self._msr if space == MSR else self._port).find(name)
+        if found is None:
+            return None
+        row, number = found
+        return row[NAME] if number is None else f"{row[NAME]}[{number}]"
+
     def msr_unreadable(self, index: int) -> bool:
         """Whether every MSR known at this index is write-only."""
         held = self._msr.at(index)
@@ -265,10 +282,21 @@ class Database:
 
         In the order of their indexes, users' own entries among the built-in ones.
         """
-        for row in sorted(self._msr.rows, key=lambda row: row[LO]) if self._msr.added else self._msr.rows:
-            has = frozenset(row[TAGS].split())
+        for has, at in self._msr.tag_table():
             if not has.isdisjoint(tags):
+                row = self._msr.rows[at]
                 yield row[NAME], row[LO], row[COUNT], row[STRIDE], row[ACCESS], row[VENDOR], has
+
+    def only_old_models(self, name: str) -> bool:
+        """Whether an MSR of this name exists on some old models alone, and its number means another one elsewhere."""
+        row = self._msr.by_name[name]
+        return bool(row[MODELS]) and any(not self._msr.rows[at][MODELS] for at in self._msr.at(row[LO]))
+
+    def ports_tagged(self, *tags: str) -> Iterator[Entry]:
+        """Port entries with one of the tags, in the order of their first ports."""
+        for has, at in self._port.tag_table():
+            if not has.isdisjoint(tags):
+                yield self._port.entry(at)
 
     def port_tags(self, port: int) -> frozenset[str]:
         """The tags of all entries that hold the port."""

@@ -6,8 +6,8 @@ Columns count UTF-16 code units or characters as ``columnKind`` says; here chara
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from policyc import __version__
 from policyc.vocabulary.codes import CODES
@@ -18,25 +18,51 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schem
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def document(found: Sequence[Diagnostic]) -> str:
-    """One SARIF log with one run, and a newline."""
-    codes = sorted({each.code for each in found})
+class Words(NamedTuple):
+    """What a service shows about a rule. why: a paragraph. source: where it can be checked."""
+
+    why: str
+    source: str
+
+
+def document(
+    found: Sequence[Diagnostic],
+    words: Mapping[str, Words] | None = None,
+    accepted: Sequence[tuple[Diagnostic, str]] = (),
+) -> str:
+    """One SARIF log with one run, and a newline.
+
+    words: of the rules that have some, by code. accepted: findings that a comment in the source waives, with its
+    reason; they are told as suppressed.
+    """
+    codes = sorted({each.code for each in (*found, *(each for each, _ in accepted))})
+    results = [_result(each, codes.index(each.code)) for each in found]
+    for each, reason in accepted:
+        suppression = {"kind": "inSource", "justification": reason}
+        results.append({**_result(each, codes.index(each.code)), "suppressions": [suppression]})
+    rules = [_rule(code, (words or {}).get(code)) for code in codes]
     run = {
-        "tool": {"driver": {"name": "policyc", "version": __version__, "rules": [_rule(code) for code in codes]}},
+        "tool": {"driver": {"name": "policyc", "version": __version__, "rules": rules}},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(each, codes.index(each.code)) for each in found],
+        "results": results,
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
-def _rule(code: str) -> dict[str, Any]:
+def _rule(code: str, words: Words | None) -> dict[str, Any]:
     about = CODES[code]
-    return {
+    rule: dict[str, Any] = {
         "id": code,
         "name": about.slug,
         "shortDescription": {"text": f"{about.about}."},
         "defaultConfiguration": {"level": _LEVELS[about.severity]},
     }
+    if words is not None:
+        rule["fullDescription"] = {"text": words.why}
+        rule["help"] = {"text": f"{words.why} Source: {words.source}."}
+        if code[0] == "S":
+            rule["properties"] = {"tags": ["security"]}
+    return rule
 
 
 def _result(found: Diagnostic, rule: int) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from policyc.semantics import vcpus
 from policyc.semantics.addresses import Names, explain_number
@@ -35,6 +36,13 @@ LANGUAGE = 1
 """The newest language version this compiler knows."""
 
 
+class Written(NamedTuple):
+    """A policy as it stands in its files, for those who look at words: lint, editors. scopes: what names mean, by key."""
+
+    modules: tuple[Loaded, ...]
+    scopes: Mapping[str, Scope]
+
+
 def resolve(
     main: Loaded, loader: Loader, database: Names, *, name: str, targets: Iterable[str], problems: list[Diagnostic]
 ) -> tuple[Policy, tuple[Diagnostic, ...]]:
@@ -43,13 +51,21 @@ def resolve(
     name: the policy's name, usually the stem of the file. targets: every target policyc knows. problems: what reading
     the main file got wrong. Raises PolicyError with all diagnostics if any of them is an error.
     """
+    policy, diagnostics, _ = resolve_written(main, loader, database, name=name, targets=targets, problems=problems)
+    return policy, diagnostics
+
+
+def resolve_written(
+    main: Loaded, loader: Loader, database: Names, *, name: str, targets: Iterable[str], problems: list[Diagnostic]
+) -> tuple[Policy, tuple[Diagnostic, ...], Written]:
+    """As resolve, with the trees and scopes that the policy was made of."""
     resolver = _Resolver(database, tuple(targets), problems)
     policy = resolver.policy(gather(main, loader, problems), name)
     diagnostics = few(explain_number(database, each) for each in problems)
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)
     resolver.nothing_lost(policy)
-    return policy, diagnostics
+    return policy, diagnostics, Written(resolver.read, resolver.scopes)
 
 
 def meaning(main: Loaded, loader: Loader, database: Names, space: str, items: tree.Items) -> Intervals | None:

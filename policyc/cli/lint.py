@@ -1,0 +1,262 @@
+"""``policyc lint PATH...``: what a careful reviewer would say of policies that compile."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from policyc.cli import policies
+from policyc.cli.parser import Arguments, Parser, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from policyc.cli.lintconfig import Configs
+    from policyc.review import Reviewed, Verdict
+    from policyc.vocabulary.diagnostic import Diagnostic
+
+SUMMARY = "find what is dangerous, slow or unclear in policies"
+
+EPILOG = """\
+# every policy below a folder
+policyc lint policies/
+# one family of findings, and one that is off by default
+policyc lint vm.pol --select S4 --extend-select P307
+# the guest owns the machine, and a thin hypervisor watches it
+policyc lint vm.pol --threat monitor
+# mend what can be mended without changing an image
+policyc lint vm.pol --fix
+# only show the patch
+policyc lint vm.pol --diff
+# accept what an old policy has, and be told of what is new
+policyc lint policies/ --write-baseline lint-baseline.json
+policyc lint policies/ --baseline lint-baseline.json
+# for a code-scanning service
+policyc lint policies/ --format sarif > findings.sarif
+# what does S409 mean?
+policyc rule S409
+"""
+
+_LEVELS = ("error", "warning", "info")
+_NEVER = "never"
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", help="policies, or folders of *.pol; - reads standard input"
+    )
+    parser.add_argument(
+        "--select", type=_patterns, metavar="RULES", help="only these: codes, names, beginnings (S4), ALL"
+    )
+    parser.add_argument("--extend-select", type=_patterns, metavar="RULES", help="these as well")
+    parser.add_argument("--ignore", type=_patterns, metavar="RULES", help="all but these")
+    parser.add_argument(
+        "--threat", choices=("guest-untrusted", "monitor", "none"), help="whom to defend against; else guest-untrusted"
+    )
+    parser.add_argument("--platform", choices=("piix4", "q35", "custom"), help="the chipset, for its ACPI ports")
+    parser.add_argument("--fail-on", choices=(*_LEVELS, _NEVER), help="exit with 1 from this severity on; else warning")
+    parser.add_argument("--fix", action="store_true", help="apply safe fixes: every image stays as it is")
+    parser.add_argument(
+        "--unsafe-fixes", action="store_true", help="with --fix or --diff: fixes that change meaning too"
+    )
+    parser.add_argument("--diff", action="store_true", help="show what --fix would change; nothing is written")
+    parser.add_argument("--add-waivers", action="store_true", help="accept what is found, in comments; needs --reason")
+    parser.add_argument("--reason", metavar="TEXT", help="what the comments of --add-waivers say")
+    parser.add_argument("--baseline", metavar="FILE", help="findings that are known and not told again")
+    parser.add_argument("--write-baseline", metavar="FILE", help="put all that is found now into such a file")
+    parser.add_argument("--no-waivers", action="store_true", help="tell also what comments in the policies accept")
+    parser.add_argument("--strict-waivers", action="store_true", help="a waiver whose time is over is an error")
+    parser.add_argument("--config", metavar="FILE", help="settings; else the nearest policyc.toml or pyproject.toml")
+    parser.add_argument("--no-config", action="store_true", help="no settings file")
+    policies.add_database(parser)
+    policies.add_format(parser, "concise", "github", "sarif")
+
+
+def _patterns(word: str) -> tuple[str, ...]:
+    from policyc.lint.settings import known
+
+    names = tuple(each.strip() for each in word.split(",") if each.strip())
+    unknown = [each for each in names if not known(each)]
+    if unknown or not names:
+        what = f"`{unknown[0]}` is no code, name or beginning of a code; " if unknown else ""
+        raise ValueError(f"{what}`policyc rule` lists the rules")
+    return names
+
+
+def run(args: Arguments) -> int:
+    """Every policy is looked at, whatever is found in others; the worst of their exit codes counts."""
+    from policyc.cli.lintconfig import Configs
+    from policyc.syntax.files import read_stdin
+
+    _together(args)
+    for name in ("extend_select", "ignore"):
+        setattr(args, name, getattr(args, name) or ())
+    configs = Configs(args.config, args.no_config)
+    typed = {"-": read_stdin()} if "-" in args.paths else {}
+    reviews, unreadable = _reviews(args, configs, typed)
+    today = _today()
+    if args.fix or args.diff or args.add_waivers:
+        from policyc.cli import lintfix
+
+        changed = lintfix.run(args, reviews, today, _database_files(args, configs), typed)
+        if args.diff:
+            return 2 if unreadable else int(bool(changed))
+        reviews, unreadable = _reviews(args, configs, typed | changed)
+    return _finish(args, configs, reviews, unreadable, today)
+
+
+def _together(args: Arguments) -> None:
+    """Options that make sense together only, or never."""
+    if args.unsafe_fixes and not (args.fix or args.diff):
+        raise UsageError("--unsafe-fixes changes nothing by itself", "write it beside --fix or --diff")
+    if "-" in args.paths and (args.fix or args.add_waivers) and args.format != "text":
+        raise UsageError("the mended policy goes to standard output", "leave --format out, or name a file")
+    if args.add_waivers and (args.fix or args.diff or args.no_waivers):
+        raise UsageError("--add-waivers stands alone", "fix first, then accept what is left")
+    if args.add_waivers and not args.reason:
+        raise UsageError("--add-waivers needs --reason TEXT", "say why the findings are accepted")
+    if args.reason and (any(char in args.reason for char in '"\\\r\n') or not args.reason.isprintable()):
+        raise UsageError("the reason stands between quotes, on one line", 'leave out `"`, `\\` and line ends')
+
+
+def _database_files(args: Arguments, configs: Configs) -> tuple[str, ...]:
+    """The files of ``--db`` and of the settings of the first path."""
+    return tuple(dict.fromkeys((*args.database, *configs.above(args.paths[0]).database)))
+
+
+def _reviews(args: Arguments, configs: Configs, typed: Mapping[str, bytes]) -> tuple[list[Reviewed], list[str]]:
+    from policyc.cli.console import Progress
+    from policyc.cli.lintconfig import from_command_line
+    from policyc.cli.lintpaths import find
+    from policyc.review import imported, review
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    database = policies.database(args, _database_files(args, configs))
+    found = find(args.paths)
+    reviews: list[Reviewed] = []
+    unreadable: list[str] = []
+    with Progress("reading policies"):
+        for path in found.paths:
+            settings = from_command_line(args, configs.above(path).of(path))
+            try:
+                reviews.append(review(path, settings, database=database, buffers=typed))
+            except UnreadableError as reason:
+                unreadable.append(str(reason))
+    parts = imported(reviews) & found.walked
+    return [each for each in reviews if each.path not in parts], unreadable
+
+
+def _finish(
+    args: Arguments, configs: Configs, reviews: Sequence[Reviewed], unreadable: Sequence[str], today: str
+) -> int:
+    from policyc.review import verdict
+
+    config = configs.above(args.paths[0])
+    result = verdict(reviews, today, waive=not args.no_waivers)
+    if args.write_baseline is not None:
+        _write_baseline(args.write_baseline, result.left)
+    baseline = args.baseline or config.baseline
+    if baseline is not None and args.write_baseline is None:
+        result = _without_known(baseline, result)
+    _print(args, reviews, result, unreadable)
+    if unreadable:
+        return 2
+    if args.write_baseline is not None:
+        return 0
+    return int(_fails(args.fail_on or config.fail_on or "warning", result))
+
+
+def _fails(level: str, result: Verdict) -> bool:
+    """Whether a finding reaches the level. What does not compile fails at every level."""
+    if not result.compile:
+        return True
+    failing = () if level == _NEVER else _LEVELS[: _LEVELS.index(level) + 1]
+    return any(each.severity in failing for each in result.left)
+
+
+def _renamed(baseline: str) -> Callable[[str], str]:
+    """From a source's name to the one in a baseline: its path from the baseline's folder."""
+    folder = os.path.dirname(os.path.abspath(baseline))
+    return lambda name: name if name == "<stdin>" else os.path.relpath(name, folder).replace(os.sep, "/")
+
+
+def _write_baseline(path: str, found: Sequence[Diagnostic]) -> None:
+    import json
+
+    from policyc.cli.lintfix import replace
+    from policyc.lint.baseline import to_fields
+
+    text = json.dumps(to_fields(found, _renamed(path)), indent=2) + "\n"
+    replace(path, text.encode())
+
+
+def _without_known(path: str, result: Verdict) -> Verdict:
+    import json
+
+    from policyc.lint.baseline import from_fields, new
+    from policyc.syntax.files import read_file
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    try:
+        fields = json.loads(read_file(path))
+    except (ValueError, RecursionError):
+        raise UnreadableError(f"cannot use {path}: it is not JSON") from None
+    return result._replace(left=new(result.left, from_fields(fields, path), _renamed(path)))
+
+
+def _today() -> str:
+    """The date that waivers are held against: of SOURCE_DATE_EPOCH where it is set, else today's (UTC)."""
+    import time
+
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return time.strftime("%Y-%m-%d", time.gmtime(int(given) if given.isdigit() else None))
+
+
+def _print(args: Arguments, reviews: Sequence[Reviewed], result: Verdict, unreadable: Sequence[str]) -> None:
+    from policyc.cli.frame import complain
+
+    for each in unreadable:
+        complain(each)
+    if args.format == "json":
+        from policyc.reports import jsonform
+
+        fields = {
+            "diagnostics": jsonform.diagnostics(result.left),
+            "waived": [
+                {**jsonform.diagnostic(each.diagnostic), "reason": each.waiver.reason} for each in result.waived
+            ],
+            "files": [each.path for each in reviews],
+            "unreadable": list(unreadable),
+        }
+        print(jsonform.document(fields), end="")
+    elif args.format in ("concise", "github"):
+        from policyc.reports import concise, github
+
+        line = concise.line if args.format == "concise" else github.line
+        for diagnostic in result.left:
+            print(line(diagnostic))
+    elif args.format == "sarif":
+        from policyc.lint.registry import codes, load
+        from policyc.reports import sarif
+
+        told = {each.code for each in (*result.left, *(each.diagnostic for each in result.waived))}
+        rules = {code: load(code).rule for code in codes() if code in told}
+        words = {code: sarif.Words(rule.why, rule.source) for code, rule in rules.items()}
+        waived = [(each.diagnostic, each.waiver.reason or "") for each in result.waived]
+        print(sarif.document(result.left, words, waived), end="")
+    else:
+        from policyc.cli import console
+
+        console.tell(result.left, args)
+        if not (args.fix and "-" in args.paths):  # There, standard output is the mended policy.
+            print(_summary(reviews, result))
+
+
+def _summary(reviews: Sequence[Reviewed], result: Verdict) -> str:
+    count = len(reviews)
+    policies_ = "1 policy" if count == 1 else f"{count} policies"
+    waived = f", {len(result.waived)} accepted by waivers" if result.waived else ""
+    if not result.left:
+        return f"{policies_}: nothing found{waived}"
+    found = "1 finding" if len(result.left) == 1 else f"{len(result.left)} findings"
+    return f"{policies_}: {found}{waived}"
