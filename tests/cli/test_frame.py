@@ -206,6 +206,10 @@ ELSEWHERE = ("verify",)
 """Commands whose examples run emulators: tests/verify has them."""
 
 
+FINDING = ("lint",)
+"""Commands whose examples find something: 1 is an answer, and diagnostics are what was asked for."""
+
+
 @pytest.mark.parametrize("name", [each for each in commands.NAMES if each not in ELSEWHERE])
 def test_examples_do_what_they_say(name: str, tmp_path: Path) -> None:
     write(tmp_path)
@@ -214,13 +218,14 @@ def test_examples_do_what_they_say(name: str, tmp_path: Path) -> None:
     for guest, data in {**GUESTS, "kernel.elf": executable()}.items():
         (tmp_path / guest).write_bytes(data)
     files = FILES + (LISTENING if name == "profile" else "")
-    script = "".join(f'{line}\nstatus=$?; [ $status = 0 ] || echo "$status {line}" >&3\n' for line in lines)
+    most = int(name in FINDING)
+    script = "".join(f'{line}\nstatus=$?; [ $status -le {most} ] || echo "$status {line}" >&3\n' for line in lines)
     done = shell(
         f"cd {tmp_path}; exec 3>&1; generate-policy() {{ cat vm.pol; }}\n{files}{{\n{script}}} > /dev/null",
         HOME=str(tmp_path),
         PYTHONPATH=str(ROOT),
     )
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.stdout, "" if name in FINDING else done.stderr) == ("", "")
 
 
 def on_a_terminal(words: list[str], **environment: str) -> str:

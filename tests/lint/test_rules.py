@@ -96,6 +96,12 @@ class TestThreats:
         assert each.severity == ERROR
         assert "0xcf8 exits and 0xcf9..0xcff does not" in each.message
 
+    @pytest.mark.parametrize("threat", [MONITOR, NONE])
+    def test_the_reset_control_alone_is_not_half_of_pci(self, threat: str) -> None:
+        assert not [
+            each for each in lint(OPEN + "intercept io 0xcf9", Settings(threat=threat)).left if each.code == "S408"
+        ]
+
     def test_a_rule_that_is_named_runs_under_every_threat(self) -> None:
         assert found(OPEN, "S403", Settings(threat=NONE))
 
