@@ -33,12 +33,14 @@ class FileLoader:
     """Implements policyc.semantics.modules.Loader. A key is the file's path from the root, so is what messages say.
 
     main: the path of the main file as the user gave it, ``-`` for standard input. Its folder is the root.
-    buffers: bytes that stand for a file's own, by the name that messages use.
+    buffers: bytes that stand for a file's own, by the name that messages use. shown: what messages call the main file
+    instead; imported files are shown as its neighbours.
     """
 
-    def __init__(self, main: str, buffers: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, main: str, buffers: Mapping[str, bytes] | None = None, shown: str | None = None) -> None:
         self.buffers = buffers or {}
         self.folder = "" if main == "-" else os.path.dirname(main)
+        self.prefix = os.path.join(self.folder, "") if shown is None else shown.removesuffix(os.path.basename(shown))
         self.root = os.path.realpath(self.folder or ".")
         self.sources: list[FileEntry] = []
         self.total = 0
@@ -75,7 +77,7 @@ class FileLoader:
     def load(self, key: str) -> tuple[Loaded, list[Diagnostic]]:
         """The parsed file. Raises LoadError E003 (unreadable) or E004 (too much to read)."""
         bundled = key.startswith(f"{STD}/")
-        name = key if bundled else os.path.join(self.folder, _native(key.removeprefix("./")))
+        name = key if bundled else self.prefix + _native(key.removeprefix("./"))
         try:
             data = self.buffers[name] if name in self.buffers else read_file(self._place(key, bundled))
         except UnreadableError as reason:

@@ -79,18 +79,19 @@ class Compilation(NamedTuple):
     proof: Proof
 
 
-def front(path: str, *, database: Names, buffers: Mapping[str, bytes] | None = None) -> Front:
+def front(path: str, *, database: Names, buffers: Mapping[str, bytes] | None = None, shown: str | None = None) -> Front:
     """Read a policy and all it imports. path: ``-`` is standard input, whose imports start in the current folder.
+    shown: what messages call it instead of its path.
 
     buffers: bytes that stand for what is on the disk, by path (``-`` too): an editor's text, a fix that is tried.
     Raises UnreadableError for the file itself, PolicyError for everything it says wrong.
     """
     buffers = buffers or {}
     data = buffers[path] if path in buffers else read_stdin() if path == "-" else read_file(path)
-    name, where = ("<stdin>", "<stdin>") if path == "-" else (path, recorded(path))
+    name, where = ("<stdin>", "<stdin>") if path == "-" else (shown or path, recorded(path))
     source = decode(name, data)
     module, problems = parse(source)
-    loader = FileLoader(path, buffers)
+    loader = FileLoader(path, buffers, shown)
     stem = "stdin" if path == "-" else where.removesuffix(".pol") or where
     policy, diagnostics, written = resolve_written(
         Loaded(MAIN, name, where, module), loader, database, name=stem, targets=NAMES, problems=problems

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from policyc.database.names import Database
     from policyc.reports.differences import Subject
 
-SUMMARY = "compare two policies by what they mean: what opens, what closes, what changes"
+SUMMARY = "compare two policies, bundles or images: what opens, what closes, what changes"
 
 EPILOG = """\
 # what does the change open?
@@ -25,14 +25,22 @@ policyc diff old.pol new.pol --risk
 policyc diff old.pol new.pol --profile hardened
 # as a comment for a review
 policyc diff old.pol new.pol --format markdown
+# with what was committed
+policyc diff --against git:HEAD vm.pol
+# what a bundle or somebody's image lets through
+policyc diff vm.bundle new.pol
+policyc diff msr.bin new.pol
 # in a script: 1 only if something opens
 policyc diff old.pol new.pol --fail-on opens
 """
 
+AS = ("msr", "io", "msrpm", "iopm", "kvm")
+
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument("old", metavar="OLD", help="the policy before; - reads standard input")
-    parser.add_argument("new", metavar="NEW", help="the policy after")
+    parser.add_argument("subjects", metavar="OLD NEW", nargs="+", help="policies, bundles, raw images, git:REV:PATH")
+    parser.add_argument("--against", metavar="git:REV:PATH", help="what OLD is, instead of the first word")
+    parser.add_argument("--as", dest="kind", choices=AS, help="what a raw image is, where its size does not say")
     parser.add_argument("--profile", metavar="NAME", help="compare this profile alone; else the base and every profile")
     parser.add_argument("--risk", action="store_true", help="also say what the database knows of all that opens")
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 where they differ, as is the default")
@@ -48,19 +56,38 @@ def run(args: Arguments) -> int:
     from policyc.cli import subjects
     from policyc.reports.differences import Subject
 
-    if args.old == args.new == "-":
-        raise UsageError("standard input can be read once", "name one of the two as a file")
+    words = _words(args)
     names = policies.database(args)
-    old, new = (Subject(word, subjects.policy_side(word, names)) for word in (args.old, args.new))
+    given = [subjects.load(word, names, args.kind) for word in words]
+    profile = args.profile or next((each.only for each in given if each.only), None)
+    before, after = subjects.sides(given[0], given[1], profile)
+    old, new = Subject(words[0], before), Subject(words[1], after)
     profiles = None
-    if args.profile is not None:
-        policies.variant(new.side.policy, args.profile, None)
-        profiles = (args.profile,)
-    comparison = diff.compare(old.side, new.side, profiles)
+    if profile is not None and all(each.side is not None for each in given):
+        policies.variant(after.policy, profile, None)
+        profiles = (profile,)
+    comparison = diff.compare(before, after, profiles)
     _print(args, old, new, comparison, names)
     if args.fail_on == "opens":
         return int(bool(comparison.of(diff.OPENS)))
     return int(not comparison.same and (args.fail_on == "any" or args.exit_code))
+
+
+def _words(args: Arguments) -> list[str]:
+    """Old and new, as given; ``--against git:REVISION`` means the same file of that revision."""
+    words: list[str] = args.subjects
+    if args.against is not None:
+        if len(words) != 1:
+            raise UsageError("`--against` stands for OLD, so one policy is compared", "name NEW alone")
+        against: str = args.against
+        if against.startswith("git:") and against.count(":") == 1:
+            against += f":./{words[0]}"
+        words = [against, *words]
+    if len(words) != 2:
+        raise UsageError("two policies are compared", "usage: policyc diff OLD NEW")
+    if words == ["-", "-"]:
+        raise UsageError("standard input can be read once", "name one of the two as a file")
+    return words
 
 
 def _print(args: Arguments, old: Subject, new: Subject, comparison: Comparison, names: Database) -> None:

@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from policyc.cli.parser import UsageError
 
 if TYPE_CHECKING:
     from policyc.analyses.diff import Side
+    from policyc.analyses.images import Exits
+    from policyc.bundle.read import Bundle
     from policyc.database.names import Database
 
+GIT = "git:"
 
-def policy_side(word: str, names: Database) -> Side:
-    """The policy at a path (``-``: standard input), decided.
+
+class Subject(NamedTuple):
+    """One side. said: what the user called it. side: its policy, None for a raw image. kind, data: of a raw image."""
+
+    said: str
+    side: Side | None
+    bundle: Bundle | None = None
+    kind: str = ""
+    data: bytes = b""
+
+    @property
+    def only(self) -> str | None:
+        """The profile of a bundle that was compiled for it alone."""
+        return None if self.bundle is None else self.bundle.manifest.profile
+
+
+def load(word: str, names: Database, kind: str | None = None) -> Subject:
+    """What a word names; kind: what a raw image is, as ``--as`` says. Raises what reading it raises."""
+    from policyc.analyses.images import kinds_of
+
+    if word.startswith(GIT):
+        return Subject(word, _of_revision(word, names))
+    if os.path.isdir(word):
+        from policyc.bundle.read import load as load_bundle
+        from policyc.bundle.recall import recall
+
+        bundle = load_bundle(word)
+        return Subject(word, recall(bundle), bundle)
+    if word != "-" and not word.endswith(".pol") and os.path.isfile(word):
+        with open(word, "rb") as stream:
+            data = stream.read(1 << 24)
+        if kinds_of(data):
+            return Subject(word, None, None, image_kind(word, data, kind), data)
+    return Subject(word, policy_side(word, names))
+
+
+def policy_side(word: str, names: Database, shown: str | None = None) -> Side:
+    """The policy at a path (``-``: standard input), decided. shown: what to call it instead.
 
     Raises UnreadableError, and PolicyError also where rules contradict each other: then nobody knows what it means.
     """
@@ -20,23 +61,144 @@ def policy_side(word: str, names: Database) -> Side:
     from policyc.semantics.conflicts import conflicts
     from policyc.vocabulary.diagnostic import PolicyError
 
-    policy = pipeline.front(word, database=names).policy
+    policy = pipeline.front(word, database=names, shown=shown).policy
     clashes = conflicts(policy, names)
     if clashes:
         raise PolicyError(clashes)
     return side(policy)
 
 
-def is_policy(word: str) -> bool:
-    """Whether a word names a policy, rather than a bundle's folder or a raw image."""
-    from policyc.analyses.images import kinds_of
+def image_kind(word: str, data: bytes, said: str | None) -> str:
+    """Which image the bytes are: what --as says, what the size says, or what the file is called."""
+    from policyc.analyses.images import FILTER, kinds_of
 
-    if word == "-" or word.endswith(".pol"):
-        return True
-    if os.path.isdir(word):
-        return False
+    kinds = kinds_of(data)
+    if said:
+        kind = FILTER if said == "kvm" else f"{said}.bin"
+        if kind in kinds:
+            return kind
+    if len(kinds) == 1:
+        return kinds[0]
+    named = [each for each in kinds if word.endswith(each)]
+    if named:
+        return named[0]
+    raise UsageError(
+        f"{word}: {len(data):,} bytes are a pair of VMX I/O bitmaps or an SVM MSR permission map",
+        "say which: --as io or --as msrpm",
+    )
+
+
+def sides(old: Subject, new: Subject, profile: str | None) -> tuple[Side, Side]:
+    """Both as policies. Where one is a raw image, both are reduced to what exits, under a profile or the base policy."""
+    if old.side is not None and new.side is not None:
+        return old.side, new.side
+    from policyc.analyses.exits import domain, exits_side
+    from policyc.vocabulary.intervals import intersect
+
+    kinds = [each.kind for each in (old, new) if each.side is None]
+    exits = [_exits(each, kinds, profile) for each in (old, new)]
+    one, other = (domain(each) for each in exits)
+    within = {space: intersect(one[space], other[space]) for space in one if space in other}
+    if not within:
+        raise UsageError(
+            f"{old.said} and {new.said} have nothing in common", "one is about MSRs, the other about ports"
+        )
+    wrote = [_variant(each, profile) for each in (old, new)]
+    left, right = (
+        exits_side(subject.said, some, within, written)
+        for subject, some, written in zip((old, new), exits, wrote, strict=True)
+    )
+    return left, right
+
+
+def _exits(subject: Subject, kinds: list[str], profile: str | None) -> list[Exits]:
+    """What exits under the images of a subject that are of one of the kinds."""
+    from policyc.analyses.images import read_image
+    from policyc.vocabulary.diagnostic import UnreadableError
+
     try:
-        with open(word, "rb") as stream:
-            return not kinds_of(stream.read(1 << 24))
-    except OSError:
-        return True  # The front end says what is wrong with it.
+        if subject.side is None:
+            return [read_image(subject.kind, subject.data)]
+        return [read_image(kind, data) for kind, data in _images(subject, kinds, profile).items()]
+    except ValueError as reason:
+        raise UnreadableError(f"{subject.said}: {reason}") from None
+
+
+def _images(subject: Subject, kinds: list[str], profile: str | None) -> dict[str, bytes]:
+    """The images of those kinds, compiled, or read from a bundle."""
+    from policyc.targets.registry import target
+    from policyc.vocabulary.diagnostic import PolicyError
+
+    owners = {"msr.bin": "vmx", "io.bin": "vmx", "msrpm.bin": "svm", "iopm.bin": "svm", "kvm_filter.json": "kvm"}
+    found: dict[str, bytes] = {}
+    wrote = _variant(subject, profile)
+    assert wrote is not None
+    for name in dict.fromkeys(owners[kind] for kind in kinds):
+        if subject.bundle is not None and name in subject.bundle.manifest.targets:
+            found |= subject.bundle.images(name, profile or subject.bundle.manifest.profile, 4095)
+            continue
+        made = target(name)
+        (decisions,) = wrote.maps.values()
+        problems = [each for each in made.problems(wrote.policy, (decisions,)) if each.severity == "error"]
+        if problems:
+            raise PolicyError(problems)
+        found |= {each.name: each.data for each in made.images(wrote.policy, decisions)}
+    return {kind: data for kind, data in found.items() if kind in kinds}
+
+
+def _variant(subject: Subject, profile: str | None) -> Side | None:
+    """A policy with one variant alone: the profile's, on vCPUs that no rule names. None for an image."""
+    from policyc.analyses.diff import Side
+    from policyc.cli.policies import variant
+
+    if subject.side is None:
+        return None
+    chosen = variant(subject.side.policy, profile, None)
+    return Side(subject.side.policy, {chosen: subject.side.maps[chosen]})
+
+
+# other revisions
+
+
+def _of_revision(word: str, names: Database) -> Side:
+    """The policy that ``git:REVISION:PATH`` names. PATH counts from the top of the repository, or with ``./`` from the
+    current folder, as git has it; the policy files of its folder are taken along for its imports."""
+    import io
+    import tarfile
+    from tempfile import TemporaryDirectory
+
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    revision, colon, path = word.removeprefix(GIT).partition(":")
+    if not (revision and colon and path) or revision.startswith("-"):
+        raise UsageError(f"`{word}` names no policy of a revision", "write git:REVISION:PATH, such as git:main:vm.pol")
+    top = _git(".", "rev-parse", "--show-toplevel").decode().rstrip("\n")
+    if path.startswith("./"):
+        prefix = _git(".", "rev-parse", "--show-prefix").decode().rstrip("\n")
+        path = os.path.normpath(os.path.join(prefix, path))
+    folder, _, name = path.rpartition("/")
+    wanted = [] if name.endswith(".pol") else [f":(glob){name}"]
+    archive = _git(top, "archive", "--format=tar", f"{revision}:{folder}", "--", *wanted, ":(glob)**/*.pol")
+    with TemporaryDirectory() as scratch:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+            packed.extractall(scratch, filter="data")
+        place = os.path.join(scratch, name)
+        if not os.path.exists(place):
+            raise UnreadableError(f"cannot read {word}: revision {revision} has no file {path}")
+        return policy_side(place, names, f"{revision}:{path}")
+
+
+def _git(folder: str, *words: str) -> bytes:
+    """What a git command prints; UnreadableError with its own words where it fails."""
+    import subprocess
+
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    try:
+        done = subprocess.run(["git", "-C", folder, *words], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UnreadableError("git is not installed") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="backslashreplace").strip().splitlines()
+        raise UnreadableError(f"git {words[0]}: {said[0] if said else 'it failed'}")
+    return done.stdout

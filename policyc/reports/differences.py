@@ -143,8 +143,9 @@ def does_text(actions: Actions, traps: bool) -> str:
 
 
 def _placed(does: str, span: Span) -> Line:
-    text = " ".join(span.text.split())
-    return Line(does, f"{span.source.name}:{span.line}", text, span)
+    if not span.source.text:  # A raw image has no lines.
+        return Line(does, span.source.name, "", None)
+    return Line(does, f"{span.source.name}:{span.line}", " ".join(span.text.split()), span)
 
 
 def where_words(found: Found, comparison: Comparison) -> str:

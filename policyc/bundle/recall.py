@@ -1,0 +1,85 @@
+"""A bundle's policy, as far as its manifest tells: the rules, what they do, and the decisions that were proven.
+
+Enough to compare bundles by meaning. What stands only in the text is not there: comments, sets, tests, assertions, and
+whether a default that passes everything on was written as an exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from policyc.analyses.diff import Side
+from policyc.bundle.read import Bundle
+from policyc.runtime.words import actions, condition
+from policyc.semantics.policy import (
+    LAYER_MAIN,
+    PASSTHROUGH,
+    DecisionMap,
+    Default,
+    Defaults,
+    Policy,
+    Profile,
+    Rule,
+    Run,
+    Variant,
+    VcpuClass,
+)
+from policyc.vocabulary.access import COLUMN_NAMES
+from policyc.vocabulary.span import Source, Span
+
+_NOWHERE = Span(Source("", ""), 0, 0)
+
+
+def recall(bundle: Bundle) -> Side:
+    """The policy and its decisions. That of a bundle with one profile alone has it as its base as well.
+
+    Raises UnreadableError for actions and conditions that policyc does not write.
+    """
+    manifest = bundle.manifest
+    document = manifest.document
+    only = manifest.profile
+    sources: dict[str, Source] = {}
+    rules = tuple(_rule(each, sources) for each in document["rules"])
+    runs = [tuple(Run(lo, hi, tuple(chain)) for lo, hi, chain in each) for each in document["decisions"]]
+    maps: dict[Variant, DecisionMap] = {}
+    for each in document["variants"]:
+        columns = tuple(runs[each["decisions"][name]] for name in COLUMN_NAMES)
+        for profile in dict.fromkeys((each["profile"], None if each["profile"] == only else each["profile"])):
+            variant = Variant(profile, each["vcpu_class"])
+            maps[variant] = DecisionMap(variant, _defaults(each["defaults"]), columns)
+    names = dict.fromkeys(variant.profile for variant in maps if variant.profile is not None)
+    base = maps[Variant()].defaults
+    profiles = tuple(
+        Profile(name, (), (name,), maps[Variant(name)].defaults, (), _NOWHERE) for name in names
+    )  # fmt: skip
+    classes = tuple(VcpuClass(name, vcpus) for name, vcpus in manifest.vcpu_classes)
+    targets = tuple((name, _NOWHERE) for name in manifest.targets)
+    policy = Policy(
+        manifest.policy, document["language"], targets, base, rules, profiles, classes, (), (), (), (),
+        document["database"],
+    )  # fmt: skip
+    return Side(policy, maps)
+
+
+def _rule(rule: Mapping[str, Any], sources: dict[str, Source]) -> Rule:
+    """Its text is not in the manifest; its place is."""
+    name, line = rule["file"], rule["line"]
+    lines = sources.get(name)
+    if lines is None or lines.line_count < line:
+        lines = sources[name] = Source(name, "\n" * line)
+    span = Span(lines, line - 1, line - 1)
+    columns = sum(1 << COLUMN_NAMES.index(each) for each in rule["columns"])
+    ranges = tuple((lo, hi) for lo, hi in rule["ranges"])
+    conditions = tuple(condition(each) for each in rule["conditions"])
+    return Rule(
+        rule["number"], rule["verb"], rule["space"], ranges, columns, conditions, None, actions(rule["actions"]),
+        LAYER_MAIN, rule["profile"], 0, rule["label"], (), span, span,
+    )  # fmt: skip
+
+
+def _defaults(said: Mapping[str, list[str]]) -> Defaults:
+    msr, io = (actions(said[space]) for space in ("msr", "io"))
+    return Defaults(
+        Default(msr != PASSTHROUGH, msr, None), Default(io != PASSTHROUGH, io, None), actions(said["outside"]), None
+    )
