@@ -230,7 +230,9 @@ def _label_or_word(failure: Failure) -> Diagnostic | None:
 def _unknown_statement(failure: Failure) -> Diagnostic:
     text = failure.text
     if text in _SYNONYMS:
-        return _e001(f"`{text}` is not a statement", failure.span, "", f"say `{_SYNONYMS[text]}`")
+        say = _SYNONYMS[text]
+        ports = ("for ports, which raise no #GP: `intercept io ... -> drop`",) if say == "deny" else ()
+        return _e001(f"`{text}` is not a statement", failure.span, "", f"say `{say}`", *ports)
     close = nearest(text, STATEMENT_WORDS)
     if close:
         return _e001(
@@ -309,7 +311,9 @@ def _access_word(failure: Failure) -> Diagnostic | None:
         return None
     helps = [f"say `{say}`"]
     if word[:2] in ("in", "ou") and word[-1] in _WIDTH_OF and word != "in":
-        helps.append(f"for accesses of {_WIDTH_OF[word[-1]]} byte(s) only: `{say} width {_WIDTH_OF[word[-1]]}`")
+        width = _WIDTH_OF[word[-1]]
+        size = "1 byte" if width == 1 else f"{width} bytes"
+        helps.append(f"for accesses of {size} only: `{say} width {width}`")
     return _e001(f"`{failure.text}` is not an access word", failure.span, "", *helps, fix=say, safe=False)
 
 
@@ -345,6 +349,13 @@ def _missing_comma(failure: Failure) -> Diagnostic | None:
     inside = "}" in failure.accepted or "]" in failure.accepted or ")" in failure.accepted
     if not inside:
         return None
+    if before.text in ("msr", "io") and "}" in failure.accepted:
+        return _e001(
+            f"`{before.text}` stands before the braces, not in them",
+            before.span,
+            "",
+            f"a set holds MSRs or ports, never both: write a statement for `{before.text}`",
+        )
     gap = Span(failure.source, before.span.end, before.span.end)
     return error(
         "E001",
