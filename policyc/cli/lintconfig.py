@@ -72,7 +72,9 @@ class Configs:
             return NOTHING
         if self.given is not None:
             return self._cached(self.given, lambda: read(self.given or "", whole=not _is_project(self.given or "")))
-        folder = os.path.dirname(os.path.abspath(path)) if path != "-" else os.getcwd()
+        folder = os.getcwd() if path == "-" else os.path.abspath(path)
+        if not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
         for _ in range(MOST_FOLDERS):
             found = self._cached(folder, lambda folder=folder: _in(folder))
             if found is not NOTHING:

@@ -86,8 +86,10 @@ def waivers(found: Iterable[Diagnostic], files: Iterable[Loaded], reason: str, f
 
 
 def _statement(module: tree.Module, span: Span) -> Span | None:
-    """The innermost statement that holds a place."""
+    """The innermost statement that holds a place; None for the point at which findings about absent words stand."""
     best: Span | None = None
+    if span.start == span.end:
+        return None
     for statement in module.statements:
         inner = statement.body if isinstance(statement, tree.Profile) else ()
         for each in (statement.span, *(one.span for one in inner)):
