@@ -64,7 +64,21 @@ def write_bundle(place: str, files: Sequence[Image]) -> None:
 
 
 def _standing(place: str, parent: int, name: str) -> Identity | None:
-    """Identity of the bundle that stands at the place; None for nothing or an empty folder. Refuses all else."""
+    """Identity of the bundle that stands at the place; None for nothing or an empty folder. Refuses all else.
+
+    What another run replaces while it is looked at is looked at again.
+    """
+    for _ in range(_TRIES):
+        before = _identity(parent, name) if _stands(parent, name) else None
+        try:
+            return _look(place, parent, name)
+        except UnreadableError:
+            if before == (_identity(parent, name) if _stands(parent, name) else None):
+                raise
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _look(place: str, parent: int, name: str) -> Identity | None:
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -150,14 +164,35 @@ class _Workshop:
 
     def move_in(self, place: str, old: Identity | None) -> None:
         """Give ``new`` its place. old: what stands there now, to be taken out; None for nothing."""
-        if old is None:
-            os.rename(_NEW, self.name, src_dir_fd=self.handle, dst_dir_fd=self.parent)
+        if old is None and self.place_first():
+            pass
         elif not self.exchange():
             self.replace()
         elif _identity(self.handle, _NEW) != old:
-            self.exchange()
-            raise _refused(place, "somebody else changed it meanwhile", "compile again")
+            self.accept(place)
         _settle(self.parent)
+
+    def place_first(self) -> bool:
+        """Move ``new`` to where nothing stands; False where another run was quicker."""
+        try:
+            os.rename(_NEW, self.name, src_dir_fd=self.handle, dst_dir_fd=self.parent)
+        except OSError as reason:
+            if reason.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def accept(self, place: str) -> None:
+        """Look at what came out in place of the folder that was looked at before.
+
+        A bundle of another run that wrote here meanwhile is a thing to replace like any other: the last one wins, and
+        nothing is ever put back over what a later run has written. What is not a bundle goes back where it was.
+        """
+        try:
+            _standing(place, self.handle, _NEW)
+        except UnreadableError:
+            self.exchange()
+            raise
 
     def exchange(self) -> bool:
         """Swap ``new`` and the place in one step; False where the kernel or the file system cannot."""
