@@ -32,11 +32,12 @@ _HLT = b"\xf4"
 
 
 class Guest(NamedTuple):
-    """bits: 16, 32 or 64. pieces: (physical address, bytes). entry: where it starts."""
+    """bits: 16, 32 or 64. pieces: (physical address, bytes). entry: where it starts. end: behind all that it needs."""
 
     bits: int
     pieces: tuple[tuple[int, bytes], ...]
     entry: int
+    end: int
 
 
 class Start(NamedTuple):
@@ -82,7 +83,7 @@ def flat(data: bytes, bits: int, load: int | None = None) -> Guest:
     at = LOAD_AT[bits] if load is None else load
     if bits == 16 and at + len(data) > REAL_STACK:
         raise UnreadableError(f"a 16-bit image ends below {REAL_STACK:#x}; {len(data):,} bytes at {at:#x} do not")
-    return Guest(bits, ((at, data),), at)
+    return Guest(bits, ((at, data),), at, at + len(data))
 
 
 def elf(data: bytes, bits: int | None) -> Guest:
@@ -102,7 +103,7 @@ def elf(data: bytes, bits: int | None) -> Guest:
     size, count = struct.unpack_from("<HH", data, 54 if wide else 42)
     if size != (56 if wide else 32) or table + size * count > len(data):
         raise UnreadableError("its program headers lie outside the file")
-    pieces = []
+    pieces, end = [], 0
     for number in range(count):
         at = table + size * number
         if wide:
@@ -111,12 +112,13 @@ def elf(data: bytes, bits: int | None) -> Guest:
             type_, offset, _, address, length, total = struct.unpack_from("<IIIIII", data, at)
         if type_ != 1 or not total:
             continue
-        if offset + length > len(data) or length > total or total > MOST_MEMORY:
+        if offset + length > len(data) or length > total:
             raise UnreadableError(f"its segment {number} lies outside the file")
-        pieces.append((address, data[offset : offset + length] + bytes(total - length)))
+        pieces.append((address, data[offset : offset + length]))  # What follows up to total is 0, as memory is.
+        end = max(end, address + total)
     if not pieces:
         raise UnreadableError("it has nothing to load")
-    return Guest(mine, tuple(pieces), entry)
+    return Guest(mine, tuple(pieces), entry, end)
 
 
 def prepare(guest: Guest, memory: int = MEMORY) -> Start:
@@ -127,10 +129,9 @@ def prepare(guest: Guest, memory: int = MEMORY) -> Start:
     its own, so that the report can name it.
     """
     tables = memory - TABLES
-    for address, data in guest.pieces:
-        if address + len(data) > tables:
-            end = address + len(data)
-            raise UnreadableError(f"it ends at {end:#x}, and {memory >> 20} MiB of memory leave room up to {tables:#x}")
+    if guest.end > tables:
+        room = f"{memory >> 20} MiB of memory leave room up to {tables:#x}"
+        raise UnreadableError(f"the guest ends at {guest.end:#x}, and {room}")
     if guest.bits == 16:
         vectors = b"".join(struct.pack("<HH", REAL_STUBS + each, 0) for each in range(256))
         pieces = ((0, vectors), (REAL_STUBS, _HLT * 256), *guest.pieces)

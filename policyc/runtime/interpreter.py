@@ -470,9 +470,10 @@ class Processor:
         else:
             count = 1 if opcode < 0xD2 else self.reg(RCX, 1) & 0xFF
         count &= 0x3F if size == 8 else 0x1F
-        if not count:
-            return
         value, width = self._get(operand, size), 8 * size
+        if not count:
+            self._put(operand, size, value)  # No flag changes, but a dword still clears what is above it.
+            return
         match field & 7:
             case 4 | 6:
                 total = value << count
