@@ -171,11 +171,11 @@ def _failed(reason: Exception, args: Arguments | None) -> int:
 
 def complain(message: str, help: str = "") -> int:
     """``policyc: ...`` on standard error; exit code 2."""
-    from policyc.reports.cells import safe
+    from policyc.reports.cells import sentence
 
-    sys.stderr.write(f"policyc: {safe(message)}\n")
+    sys.stderr.write(f"policyc: {sentence(message)}\n")
     if help:
-        sys.stderr.write(f"  help: {safe(help)}\n")
+        sys.stderr.write(f"  help: {sentence(help)}\n")
     return USAGE
 
 

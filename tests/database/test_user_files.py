@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +158,15 @@ def test_a_hostile_file_is_refused_quickly(what: str) -> None:
     assert {each.code for each in found} <= {"D001", "D003", "D006"}
     assert all(len(each.message) < 300 for each in found)
     assert time.perf_counter() - start < 5
+
+
+def test_the_sample_of_the_page_is_a_file_that_loads() -> None:
+    """Under other names and numbers, for the database has those of the page already."""
+    page = (Path(nodes.__file__).parent / "README.md").read_text(encoding="utf-8")
+    sample = page.split("```yaml\n")[1].split("```")[0]
+    sample = re.sub(r"name: \w+", lambda name: f"{name[0]}_OF_OURS", re.sub(r"\n  aliases: [^\n#]*", "", sample))
+    for before, after in (("0xc0000080", "0xc0001f00"), ("0x200", "0x1f00"), ("0x3f8..0x3ff", "0x7f8..0x7ff")):
+        sample = sample.replace(before, after)
+    found = load((("README.md", sample),))
+    assert found.msr("IA32_EFER_OF_OURS") == ((0xC0001F00, 0xC0001F00),)
+    assert found.port("COM1_OF_OURS") == ((0x7F8, 0x7FF),)
