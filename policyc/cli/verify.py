@@ -39,9 +39,7 @@ _BAR = 24
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder")
-    parser.add_argument(
-        "--on", type=_names, metavar="NAMES", help=f"{', '.join(ON)}, or several with commas; else all but handler"
-    )
+    parser.add_argument("--on", type=_names, metavar="NAMES", help=f"{', '.join(ON)}, or several; else all but handler")
     parser.add_argument("--profile", metavar="NAME", help="this profile alone; else all that the bundle has")
     policies.add_format(parser)
 
