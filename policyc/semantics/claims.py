@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from policyc.semantics.addresses import Names
 from policyc.semantics.policy import Actions, Assertion, DecisionMap, Default, Never, Policy, Variant
+from policyc.semantics.vcpus import REST
 from policyc.semantics.verdicts import Judge, Verdict, views
 from policyc.semantics.wording import access_text, actions_text, addresses_text
 from policyc.vocabulary import intervals
@@ -150,8 +151,13 @@ def _explain(policy: Policy, first: Counterexample) -> str:
         command += f" --width {width}"
     if first.verdict.value:
         command += f" --value {first.verdict.value:#x}"
-    profile = first.judge.decisions.variant.profile
-    return command if profile is None else f"{command} --profile {profile}"
+    if first.verdict.cpl:
+        command += f" --cpl {first.verdict.cpl}"
+    variant = first.judge.decisions.variant
+    vcpus = policy.vcpu_classes[variant.vcpu_class]
+    if vcpus.name != REST:
+        command += f" --vcpu {vcpus.vcpus[0][0]}"
+    return command if variant.profile is None else f"{command} --profile {variant.profile}"
 
 
 def _assertion_words(claim: Assertion, access: str, verdict: Verdict) -> str:
@@ -218,7 +224,7 @@ def _where(policy: Policy, broken: _Broken) -> str:
         some = [f"in the profile{'s' * (len(named) > 1)} {_joined(named)}"] if named else []
         parts.append(" and ".join([*base, *some]))
     if len(classes) < sum(1 for each in policy.vcpu_classes if each.vcpus):
-        shown = [policy.vcpu_classes[index].name for index in classes]
+        shown = [policy.vcpu_classes[index].name.replace("_", ", ") for index in classes]
         parts.append(f"on vCPUs {_joined(['all others' if name == 'rest' else name for name in shown])}")
     return ", ".join(parts)
 

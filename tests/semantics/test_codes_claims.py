@@ -155,6 +155,18 @@ CASES: list[tuple[str, list[Told]]] = [
         ],
     ),
     (
+        "intercept io 0x64 out when value == 0xfe and cpl > 1 on vcpu { 2, 4..5 } -> kill\n"
+        "assert not intercepted io 0x64 out width 1",
+        [
+            Told(
+                "E211",
+                "4:1",
+                "`out 0x64 width 1` is intercepted, against what is asserted",
+                "`policyc explain vm.pol out 0x64 --value 0xfe --cpl 2 --vcpu 2` shows the whole decision",
+            ),
+        ],
+    ),
+    (
         'intercept io 0x64 out when value == 0xfe -> kill\ntest "reset" {\n    out 0x64 value 0xfe => kill\n    out 0x64 value 0xff => kill\n}',
         [
             Told(
