@@ -5,19 +5,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from policyc.database.names import Database
 from policyc.lint.rule import GUEST
 from policyc.semantics.modules import MAIN, Loaded
 from policyc.semantics.policy import DEFAULT_RULE, Actions, DecisionMap, Default, Policy, Rule, Run, Variant
-from policyc.semantics.resolve import Written
-from policyc.semantics.scope import Scope
 from policyc.syntax import tree
 from policyc.targets.registry import target as target_named
 from policyc.vocabulary.access import IO, MSR, column_space
 from policyc.vocabulary.intervals import Interval, Intervals, intersect, normal, union
 from policyc.vocabulary.span import Span
+
+if TYPE_CHECKING:
+    from policyc.semantics.resolve import Written
+    from policyc.semantics.scope import Scope
 
 _FOREIGN = {"vmx": frozenset({"amd"}), "svm": frozenset({"intel"})}
 """Vendors whose MSRs a target's processors do not have."""
@@ -26,7 +28,7 @@ _ELSEWHERE = frozenset({"centaur", "transmeta", "kvm", "hyperv", "xen", "vmware"
 
 STD = "std/"
 
-MOST_PAIRS = 10_000
+MOST_LOOKS = 200_000
 """Pairs of overlapping rules that are looked at; a policy with more is generated, and nobody reads the findings."""
 
 _Test = Callable[[tuple[int, ...], Default], bool]
@@ -85,6 +87,8 @@ class Subject:
         self.threat = threat
         self.stated_platform = platform
         self._tables: dict[tuple[int, int], list[int]] = {}
+        self._pairs: dict[bool, list[tuple[Rule, Rule]]] = {}
+        self._crowded = False
 
     # files
 
@@ -257,23 +261,39 @@ class Subject:
         return None
 
     def overlapping(self, *, every: bool = False) -> list[tuple[Rule, Rule]]:
-        """Pairs of rules that share an access, the earlier written first; at most MOST_PAIRS.
+        """Pairs of rules that share an access, the earlier written first.
 
-        every: also rules of other files, layers and profiles; without it, only of one file and height.
+        every: also rules of other files, layers and profiles; without it, only of one file and height. Not all of them
+        where the policy is crowded.
         """
+        if every not in self._pairs:
+            self._pairs[every] = self._overlaps(every)
+        return self._pairs[every]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many rules overlap that not every pair was looked at: nobody may say that a rule stands alone."""
+        self.overlapping(every=True)
+        return self._crowded
+
+    def _overlaps(self, every: bool) -> list[tuple[Rule, Rule]]:
         heights: dict[tuple[object, ...], list[Rule]] = {}
         for rule in self.policy.rules:
             height = (rule.space,) if every else (rule.space, rule.layer, rule.profile, rule.module)
             heights.setdefault(height, []).append(rule)
         out: dict[tuple[int, int], tuple[Rule, Rule]] = {}
+        left = MOST_LOOKS
         for rules in heights.values():
             alive: list[tuple[int, Rule]] = []
-            for lo, hi, rule in sorted(
-                ((lo, hi, each) for each in rules for lo, hi in each.ranges), key=lambda row: row[:2]
-            ):
+            rows = ((lo, hi, each) for each in rules for lo, hi in each.ranges)
+            for lo, hi, rule in sorted(rows, key=lambda row: (row[0], row[1], row[2].number)):
                 alive = [each for each in alive if each[0] >= lo]
+                left -= len(alive)
+                if left < 0:
+                    self._crowded = True
+                    return [out[key] for key in sorted(out)]
                 for _, other in alive:
-                    if other.number != rule.number and other.columns & rule.columns and len(out) < MOST_PAIRS:
+                    if other.number != rule.number and other.columns & rule.columns:
                         pair = (other, rule) if other.number < rule.number else (rule, other)
                         out[pair[0].number, pair[1].number] = pair
                 alive.append((hi, rule))

@@ -47,6 +47,8 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
         if rule.number in asked or not rule.ranges or not subject.own(rule):
             continue
         winner = subject.winner(rule)
+        if winner is not None and rule.module and winner.module != rule.module:
+            continue  # A module's rule that its importer overrules may count for others.
         if winner is None or (winner.actions == rule.actions and winner.traps == rule.traps):
             continue  # R604 tells of rules that only repeat others.
         lost = rule.traps and not winner.traps

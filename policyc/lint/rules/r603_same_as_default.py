@@ -34,8 +34,8 @@ intercept io 0x60
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     overlapping = {each.number for pair in subject.overlapping(every=True) for each in pair}
-    for rule in subject.policy.rules:
-        if rule.number in overlapping or rule.conditions or not rule.ranges or not subject.own(rule):
+    for rule in () if subject.crowded else subject.policy.rules:
+        if rule.number in overlapping or rule.conditions or not rule.ranges or rule.module:
             continue
         if rule.profile is not None or rule.verb == "deny" or subject.policy.profiles:
             continue

@@ -38,8 +38,8 @@ override intercept io 0x64 -> kill
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     overlapping = {each.number for pair in subject.overlapping(every=True) for each in pair}
-    for rule in subject.policy.rules:
-        if rule.layer != LAYER_OVERRIDE or rule.number in overlapping or not subject.own(rule):
+    for rule in () if subject.crowded else subject.policy.rules:
+        if rule.layer != LAYER_OVERRIDE or rule.number in overlapping or rule.module:
             continue
         text = rule.statement.text
         at = text.find("override")
