@@ -8,6 +8,9 @@ from policyc.runtime.decisions import Decisions, Question, Verdict
 from policyc.vocabulary.access import PORT_LAST
 from policyc.vocabulary.diagnostic import UnreadableError
 
+MOST_SEEN = 100_000
+"""Addresses that one set of rules counts apart: a guest can touch four thousand million, and must not fill our memory."""
+
 
 class Seen:
     """One kind of access to one address. count: how often it came. traps: False where it only reaches user space because
@@ -30,7 +33,7 @@ class Seen:
 
 
 class Force:
-    """by_rule: exits by the title of who decided. profile None is the base policy."""
+    """by_rule: exits by the title of who decided. unlisted: exits beyond MOST_SEEN addresses. profile None: base policy."""
 
     def __init__(self, bundle: Bundle, profile: str | None, vcpu: int, backend: Backend) -> None:
         self.bundle = bundle
@@ -41,20 +44,32 @@ class Force:
         self.ports: dict[tuple[int, int, bool], Seen] = {}
         self.msrs: dict[tuple[int, bool], Seen] = {}
         self.by_rule: dict[str, int] = {}
+        self.unlisted = 0
         self._bits = _port_bits(bundle, profile, vcpu)
 
     def see_port(self, port: int, width: int, write: bool) -> Seen:
         """The entry of a port access that comes for the first time."""
         question = self.decisions.port_question(port, width, write)
         kind, traps = "out" if write else "in", self.port_traps(port, width)
-        seen = self.ports[port, width, write] = Seen(kind, port, width, traps, question, self._verdict(question))
+        seen = Seen(kind, port, width, traps, question, self._verdict(question))
+        if self._has_room():
+            self.ports[port, width, write] = seen
         return seen
 
     def see_msr(self, index: int, write: bool) -> Seen:
         question = self.decisions.msr_question(index, write)
         kind = "wrmsr" if write else "rdmsr"
-        seen = self.msrs[index, write] = Seen(kind, index, 8, True, question, self._verdict(question))
+        seen = Seen(kind, index, 8, True, question, self._verdict(question))
+        if self._has_room():
+            self.msrs[index, write] = seen
         return seen
+
+    def _has_room(self) -> bool:
+        """Whether one more address may be remembered; if not, the access is counted as unlisted."""
+        if len(self.ports) + len(self.msrs) < MOST_SEEN:
+            return True
+        self.unlisted += 1
+        return False
 
     def _verdict(self, question: Question) -> Verdict | None:
         return self.decisions.judge(question, 0, 0) if question.fixed else None

@@ -1,6 +1,6 @@
 """A run told line by line, as text or as JSON, and its summary.
 
-JSON: one object a line, ``{"format_version": 1, "event": "start", ...}`` first, then events ``exit``, ``log``, ``trace``,
+JSON: one object a line, ``{"event": "start", "format_version": 1, ...}`` first, then events ``exit``, ``log``, ``trace``,
 ``console``, ``switch``, and ``summary`` last. Within version 1 fields are only added.
 """
 
@@ -131,6 +131,8 @@ def summary(report: Report, lines: Lines) -> Iterator[str]:
     yield from _rows("by rule", [(safe(title), f"{count:,}") for title, count in report.rules])
     for title, found in (("by port", report.ports), ("by MSR", report.msrs)):
         yield from _rows(title, [(safe(lines.access_text(each)), f"{each.count:,}") for each in found])
+    if report.unlisted:
+        yield f"  {report.unlisted:,} more exits were at further addresses, which are not listed"
     yield from _rows("counters", [(safe(title), f"{count:,}") for title, count in sorted(report.counters.items())])
 
 
@@ -203,6 +205,7 @@ class JsonLines(Lines):
             seconds=round(report.seconds, 6),
             exits=report.exits,
             let_through=report.let_through,
+            unlisted=report.unlisted,
             other=dict(report.other),
             rules=[{"rule": title, "exits": count} for title, count in report.rules],
             ports=list(_counted(report.ports)),

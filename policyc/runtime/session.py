@@ -68,7 +68,8 @@ class Observer:
 class Report(NamedTuple):
     """What a run came to. rules: (title, exits), most first. ports, msrs: what was accessed and trapped.
 
-    let_through: port accesses that hardware would not have let exit. other: exits of no policy, by name.
+    unlisted: exits at so many further addresses that they are not among these. let_through: port accesses that hardware
+    would not have let exit. other: exits of no policy, by name.
     """
 
     ending: Ending
@@ -77,6 +78,7 @@ class Report(NamedTuple):
     rules: tuple[tuple[str, int], ...]
     ports: tuple[Seen, ...]
     msrs: tuple[Seen, ...]
+    unlisted: int
     let_through: int
     other: Mapping[str, int]
     counters: Mapping[str, int]
@@ -298,7 +300,8 @@ class Session:
             tuple(sorted(rules.items(), key=lambda each: (-each[1], each[0]))),
             _most(each for each in ports.values() if each.traps),
             _most(msrs.values()),
-            sum(each.count for each in ports.values() if not each.traps),
+            sum(each.unlisted for each in (*self._past, self.force)),
+            self.exits - sum(rules.values()) - sum(self.other_exits.values()),
             dict(self.other_exits),
             dict(self._actor.state.counters),
             tuple(self.switches),

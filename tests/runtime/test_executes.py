@@ -17,7 +17,7 @@ from policyc.bundle.write import write_bundle
 from policyc.pipeline import compile_policy
 from policyc.proof.evaluate import judge, read
 from policyc.runtime import backend as backends
-from policyc.runtime import load, sim
+from policyc.runtime import force, load, sim
 from policyc.runtime.guest import flat, prepare
 from policyc.runtime.session import Session
 from policyc.semantics.policy import Variant
@@ -96,6 +96,12 @@ def swept(name: str, bits: int, bundle, *defines: str, timeout: float = 120):
         assert report.ending.how == "halted", report.ending.text
         found = {**session.force.ports, **session.force.msrs}
         return {(each.kind, each.address, each.width): each for each in found.values()}
+
+
+@pytest.fixture(autouse=True)
+def every_address_is_counted(monkeypatch) -> None:
+    """A sweep of all ports touches more addresses than a run remembers."""
+    monkeypatch.setattr(force, "MOST_SEEN", 1 << 20)
 
 
 def compare_msrs(name: str, bits: int, seed: int) -> int:
@@ -233,6 +239,17 @@ def test_random_bytes_are_a_guest_like_any_other(name, bits) -> None:
         assert time.monotonic() - before < 5, seed
     assert hows <= {"halted", "crashed", "timeout", "max-exits"}
     assert "crashed" in hows
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_guest_that_touches_ever_new_addresses_fills_no_memory(name, monkeypatch) -> None:
+    available(name)
+    monkeypatch.setattr(force, "MOST_SEEN", 500)
+    policy = PLAIN + "intercept msr 0x40000000..0x40000fff -> drop\n"
+    ran = run(name, code("mov ecx, 0x40000000\nagain:\nrdmsr\ninc ecx\njmp again", 32), 32, policy, max_exits=2000)
+    assert (ran.how, len(ran.report.msrs), ran.report.unlisted) == ("max-exits", 500, 1500)
+    assert sum(count for _, count in ran.report.rules) == 2000
+    assert ran.report.let_through == 0
 
 
 @pytest.mark.parametrize("name", BACKENDS)
