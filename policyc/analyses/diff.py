@@ -262,12 +262,12 @@ def _fate(pair: Pair, stretch: Stretch, column: int, right: int) -> Fate:
 
 
 def _example(column: int, address: int, way: Way) -> Example:
-    return Example(access_of(column, address, way), way.left, way.right, way.known)
+    return Example(access_of(column, address, way.value, way.cpl), way.left, way.right, way.known)
 
 
-def access_of(column: int, address: int, way: Way) -> Access:
-    """The access of a column that starts at the address and goes that way."""
-    return Access(_KINDS_OF_ACCESS[column], address, COLUMN_WIDTHS[column], way.value, way.cpl)
+def access_of(column: int, address: int, value: int, cpl: int) -> Access:
+    """The access of a column that starts at the address."""
+    return Access(_KINDS_OF_ACCESS[column], address, COLUMN_WIDTHS[column], value, cpl)
 
 
 def _order(found: Found) -> tuple[int, bool, bool, Intervals, int]:

@@ -63,7 +63,7 @@ def prove(
             for place in _places(pair, relation):
                 for way in pair.ways(place):
                     if breaks(way):
-                        access = access_of(place.column, place.lo, way)
+                        access = access_of(place.column, place.lo, way.value, way.cpl)
                         found = Counterexample(access, scope, way.left, way.right, way.known)
                         if way.known:
                             return Outcome(found, count)
