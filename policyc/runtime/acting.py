@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from policyc.runtime.decisions import Decider, Decisions, Verdict
 from policyc.semantics.policy import ERROR_CODE_VECTORS, Action
 from policyc.vocabulary.access import IO, MSR, Access
+from policyc.vocabulary.diagnostic import UnreadableError
 from policyc.vocabulary.intervals import contains
 
 GENERAL_PROTECTION = 13
@@ -89,7 +90,7 @@ class State:
         found = self.port_cells.get(port)
         if found is None:
             decider = self._first(IO, port)
-            base = next(lo for lo, hi in decider.ranges if lo <= port <= hi)
+            base = next(lo for lo, hi in decider.ranges if lo <= port <= hi)  # _first has seen to it.
             init = decider.actions[-1].number("init")
             found = self.port_cells[port] = init >> 8 * ((port - base) % decider.unit) & 0xFF
         return found
@@ -99,7 +100,10 @@ class State:
         self._reset_by = decisions.shadowing
 
     def _first(self, space: str, address: int) -> Decider:
-        return next(each for where, each in self._reset_by if where == space and contains(each.ranges, address))
+        for where, decider in self._reset_by:
+            if where == space and contains(decider.ranges, address):
+                return decider
+        raise UnreadableError(f"manifest.json: a rule shadows {space} {address:#x}, which it does not name")
 
 
 class Actor:

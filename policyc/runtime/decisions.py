@@ -112,7 +112,10 @@ class Decisions:
         self, document: Mapping[str, Any], variant: Mapping[str, Any], rules: list[Decider], column: int
     ) -> Column:
         default = self.msr_default if column_space(column) == MSR else self.io_default
-        runs = document["decisions"][variant["decisions"][COLUMN_NAMES[column]]]
+        name = COLUMN_NAMES[column]
+        if name not in variant["decisions"]:
+            raise UnreadableError(f"manifest.json: variants have no decisions for {name}")
+        runs = document["decisions"][variant["decisions"][name]]
         known: dict[tuple[int, ...], tuple[Decider, ...]] = {}
         chains = []
         for _, _, numbers in runs:

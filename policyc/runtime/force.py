@@ -40,7 +40,7 @@ class Force:
         self.profile = profile
         self.target = target_for(bundle, backend)
         self.decisions = Decisions(bundle, profile, vcpu, windows(self.target))
-        self.images = bundle.images(self.target, profile, vcpu)
+        self.images = _images(bundle, self.target, profile, vcpu)
         self.ports: dict[tuple[int, int, bool], Seen] = {}
         self.msrs: dict[tuple[int, bool], Seen] = {}
         self.by_rule: dict[str, int] = {}
@@ -101,9 +101,21 @@ def target_for(bundle: Bundle, backend: Backend) -> str:
     raise UnreadableError(f"the backend {backend.name} needs images for {wants}; the bundle has {has}{why}")
 
 
+IMAGES = {"vmx": ("msr.bin", "io.bin"), "svm": ("msrpm.bin", "iopm.bin"), "kvm": ("kvm_filter.json",)}
+"""What each target must have; a manifest may come from anybody."""
+
+
+def _images(bundle: Bundle, target: str, profile: str | None, vcpu: int) -> dict[str, bytes]:
+    images = bundle.images(target, profile, vcpu)
+    missing = [each for each in IMAGES.get(target, ()) if each not in images]
+    if missing:
+        raise UnreadableError(f"manifest.json: the images for {target} lack {', '.join(missing)}")
+    return images
+
+
 def _port_bits(bundle: Bundle, profile: str | None, vcpu: int) -> int | None:
     """The bits of all ports as one number, from the image of VT-x or of SVM; None where the bundle has neither."""
     for target, image in (("vmx", "io.bin"), ("svm", "iopm.bin")):
         if target in bundle.manifest.targets:
-            return int.from_bytes(bundle.images(target, profile, vcpu)[image], "little")
+            return int.from_bytes(_images(bundle, target, profile, vcpu)[image], "little")
     return None
