@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from policyc.runtime.lines import Lines
     from policyc.runtime.session import Session
 
-SUMMARY = "run a guest on KVM, or in a simulation, under a bundle's policy"
+SUMMARY = "run a guest on KVM, on emulated VT-x or SVM, or in a simulation, under a bundle's policy"
 
 EPILOG = """\
 # a flat 16-bit image; one line an exit, then a summary
@@ -47,7 +47,9 @@ def arguments(parser: Parser) -> None:
     )
     parser.add_argument("--memory", type=_megabytes, metavar="MIB", help="the guest's memory; 16 if nothing is said")
     parser.add_argument(
-        "--backend", metavar="NAME", help="kvm, sim or package.module:Class; else kvm where /dev/kvm opens, or sim"
+        "--backend",
+        metavar="NAME",
+        help="kvm, sim, bochs, qemu-svm or package.module:Class; else kvm where it opens, or sim",
     )
     parser.add_argument("--irqchip", action="store_true", help="kvm: let the kernel emulate PIC, APIC and PIT")
     parser.add_argument("--profile", metavar="NAME", help="the profile at the start; else the base policy")
@@ -111,7 +113,7 @@ def run(args: Arguments) -> int:
     guest = read_guest(args.guest, None if args.bits is None else int(args.bits), args.load)
     start = prepare(guest, args.memory or MEMORY)
     lines = _lines(args, names)
-    with closing(_backend(args)) as backend:
+    with closing(_backend(args, bundle)) as backend:
         session = _session(args, backend, bundle, start, lines, names)
         with nullcontext() if args.control is None else Server(args.control, session):
             report = session.run()
@@ -123,6 +125,7 @@ def run(args: Arguments) -> int:
 
 def _session(args: Arguments, backend: Backend, bundle: Bundle, start: Start, lines: Lines, names: Database) -> Session:
     from policyc.runtime.auto import read_auto
+    from policyc.runtime.devices import Devices
     from policyc.runtime.session import Session
 
     try:
@@ -140,17 +143,21 @@ def _session(args: Arguments, backend: Backend, bundle: Bundle, start: Start, li
         autos=autos,
         max_exits=args.max_exits,
         timeout=args.timeout,
+        devices=getattr(backend, "world", Devices),
     )
 
 
-def _backend(args: Arguments) -> Backend:
+def _backend(args: Arguments, bundle: Bundle) -> Backend:
     """The backend asked for, or the best there is."""
     from policyc.runtime import backend
     from policyc.vocabulary.diagnostic import UnreadableError
 
     name = args.backend or backend.default()
+    options: dict[str, object] = {"irqchip": True} if args.irqchip else {}
+    if name in backend.EMULATED:
+        options |= {"bundle": bundle, "profile": args.profile, "vcpu": args.vcpu, "timeout": args.timeout}
     try:
-        return backend.make(name, **({"irqchip": True} if args.irqchip else {}))
+        return backend.make(name, **options)
     except backend.Unavailable as reason:
         raise UnreadableError(f"the backend {name} is not available: {reason}; try --backend sim") from None
     except TypeError:

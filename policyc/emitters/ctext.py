@@ -60,3 +60,9 @@ def string(text: str) -> str:
         char = chr(byte)
         out.append(char if " " <= char <= "~" and char not in '"\\?' else f"\\{byte:03o}")
     return '"' + "".join(out) + '"'
+
+
+def forwards(header: str) -> list[tuple[str, str]]:
+    """The functions that a generated header says ``forward`` calls, and their space, ``msr`` or ``port``."""
+    declared = r"^enum policyc_status (\w+)\(void \*context,\s+struct policyc_(msr|port) \*access\);"
+    return [(name, space) for name, space in re.findall(declared, header, re.MULTILINE)]

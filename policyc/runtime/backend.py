@@ -10,8 +10,16 @@ from policyc.runtime.guest import Start
 from policyc.vocabulary.diagnostic import UnreadableError
 from policyc.vocabulary.intervals import Intervals
 
-NAMES = {"kvm": "policyc.runtime.kvm:Kvm", "sim": "policyc.runtime.sim:Simulation"}
+NAMES = {
+    "kvm": "policyc.runtime.kvm:Kvm",
+    "sim": "policyc.runtime.sim:Simulation",
+    "bochs": "policyc.runtime.emulated:Bochs",
+    "qemu-svm": "policyc.runtime.emulated:QemuSvm",
+}
 """The backends that come with policyc; any other is named ``package.module:Class``."""
+
+EMULATED = ("bochs", "qemu-svm")
+"""Those that are made with the bundle, profile, vcpu and timeout, as they compile the bundle's handler."""
 
 
 class Unavailable(Exception):

@@ -89,7 +89,7 @@ class Session:
     """One guest on one backend under one bundle. Made, run once, closed with the backend.
 
     forwards: functions by the names that ``forward`` gives; where there is none the access reaches the devices, or the
-    machine's MSR. max_exits: end after so many. timeout: seconds.
+    machine's MSR. max_exits: end after so many. timeout: seconds. devices: what is behind the policy.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class Session:
         max_exits: int | None = None,
         timeout: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        devices: Callable[[Callable[[int], None]], Devices] = Devices,
     ) -> None:
         self.backend = backend
         self.vcpu = vcpu
@@ -127,7 +128,7 @@ class Session:
         self._armed = list(autos)
         for each in autos:
             each.check(bundle, vcpu)
-        self.devices = Devices(self.observer.console)
+        self.devices = devices(self.observer.console)
         self._actor = Actor(self, State(self.force.decisions), self.observer, clock, forwards)
         backend.start(start)
         backend.install(self.force.target, self.force.images)

@@ -29,7 +29,7 @@ _VGA_BYTES = 512
 
 _BOCHSRC = """\
 display_library: term
-plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=0, parallel=0, serial=0, gameport=0, iodebug=0
+plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=0, parallel=0, serial={serial}, gameport=0, iodebug=0
 cpu: model={model}, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 memory: guest=64, host=64
 romimage: file="{rom}"
@@ -37,11 +37,11 @@ vgaromimage: file="{folder}/vga"
 {images}vga: extension=none, update_freq=1
 ata0: enabled=0
 ata1: enabled=0
-pci: enabled={pci}
+pci: enabled={pci}, chipset=i440fx
 clock: sync=none
 sound: waveoutdrv=dummy
 port_e9_hack: enabled=1
-log: /dev/null
+{com1}log: /dev/null
 panic: action=report, floppy=report
 error: action=ignore
 info: action=ignore
@@ -50,18 +50,23 @@ debug: action=ignore
 
 
 class Machine(NamedTuple):
-    """rom: path. images: bytes and physical address of each. pci: whether the machine has a PCI bridge."""
+    """rom: path. images: bytes and physical address of each. guest: whether it has what a guest may look for: a serial
+    port, a PCI bridge. timeout: seconds after which the emulator is killed."""
 
     rom: str
     images: tuple[tuple[bytes, int], ...]
-    pci: bool = False
+    guest: bool = False
+    timeout: float = TIMEOUT
 
 
 class Printed(NamedTuple):
-    """text: what the guest printed. version: the emulator's, with the processor's model."""
+    """text: what was printed on the debug console. version: the emulator's, with the processor's model. serial: what
+    was written to the serial port. status: the exit code, negative after a kill."""
 
     text: str
     version: str
+    serial: bytes = b""
+    status: int = 0
 
 
 Listener = Callable[[str], None]
@@ -93,14 +98,21 @@ def bochs(machine: Machine, model: str, listen: Listener) -> Printed:
             stream.write(bytes(_VGA_BYTES))
         path = os.path.join(folder, "bochsrc")
         with open(path, "w", encoding="utf-8") as text:
+            com1 = f'com1: enabled=1, mode=file, dev="{folder}/serial"\n' if machine.guest else ""
+            have = int(machine.guest)
             text.write(
-                _BOCHSRC.format(model=model, rom=machine.rom, folder=folder, images=images, pci=int(machine.pci))
+                _BOCHSRC.format(
+                    model=model, rom=machine.rom, folder=folder, images=images, pci=have, serial=have, com1=com1
+                )
             )
-        said = _run(["bochs", "-q", "-f", path], {**os.environ, "TERM": "dumb"}, b"c\nq\n", listen)
+        said, status = _run(
+            ["bochs", "-q", "-f", path], {**os.environ, "TERM": "dumb"}, b"c\nq\n", listen, machine.timeout
+        )
+        serial = _serial(folder)
     version = re.search(r"Bochs x86 Emulator (\S+)", said)
     # What the debugger prints: banner and first instruction before, the last instruction after, in one line.
     text_ = re.sub(r"\(0\)\.\[\d+\].*", "", said.partition("ctxt):")[2].partition("\n")[2])
-    return Printed(text_, f"Bochs {version[1] if version else 'unknown'}, {model}")
+    return Printed(text_, f"Bochs {version[1] if version else 'unknown'}, {model}", serial, status)
 
 
 def qemu(machine: Machine, listen: Listener) -> Printed:
@@ -111,8 +123,20 @@ def qemu(machine: Machine, listen: Listener) -> Printed:
         words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         for number, (_, address) in enumerate(machine.images, 1):
             words += ["-device", f"loader,file={folder}/image{number},addr={address:#x},force-raw=on"]
-        said = _run(words, dict(os.environ), b"", listen)
-    return Printed(said, f"{qemu_version()}, TCG, cpu max")
+        if machine.guest:
+            words += ["-serial", f"file:{folder}/serial"]
+        said, status = _run(words, dict(os.environ), b"", listen, machine.timeout)
+        serial = _serial(folder)
+    return Printed(said, f"{qemu_version()}, TCG, cpu max", serial, status)
+
+
+def _serial(folder: str) -> bytes:
+    """What came out of the serial port, if there was one."""
+    try:
+        with open(os.path.join(folder, "serial"), "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return b""
 
 
 def qemu_version() -> str:
@@ -137,8 +161,10 @@ def _folder(machine: Machine) -> Iterator[str]:
         yield folder
 
 
-def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Listener) -> str:
-    """What an emulator prints until it ends. Whatever happens, it and all it started are gone afterwards."""
+def _run(
+    words: list[str], environment: dict[str, str], typed: bytes, listen: Listener, timeout: float
+) -> tuple[str, int]:
+    """What an emulator prints until it ends, and its exit code. Whatever happens, it and all it started are gone afterwards."""
     try:
         process = subprocess.Popen(
             words,
@@ -150,7 +176,7 @@ def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Li
         )
     except OSError as reason:
         raise UnreadableError(f"{words[0]} cannot be started: {reason.strerror}") from None
-    timer = Timer(TIMEOUT, _kill, (process,))
+    timer = Timer(timeout, _kill, (process,))
     timer.daemon = True
     timer.start()
     said: list[str] = []
@@ -169,7 +195,7 @@ def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Li
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-    return "".join(said)
+    return "".join(said), process.returncode
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -114,10 +114,7 @@ def _profiles(bundle: Bundle) -> list[str | None]:
 def _glue(bundle: Bundle, target: str) -> str:
     """What drive.c needs to know of this bundle's names."""
     prefix = ctext.prefix(bundle.manifest.policy)
-    header = bundle.file(FILES[1]).decode("ascii", "replace")
-    declared = re.findall(
-        r"^enum policyc_status (\w+)\(void \*context,\s+struct (policyc_\w+) \*access\);", header, re.M
-    )
+    declared = ctext.forwards(bundle.file(FILES[1]).decode("ascii", "replace"))
     lines = [
         '#include "exit_handler.h"',
         f"#define TARGET_{target.upper()}",
@@ -126,7 +123,7 @@ def _glue(bundle: Bundle, target: str) -> str:
         f"static const struct {prefix}_profile *const PROFILES[] = {{",
         *(f"\t&{profile_name(prefix, each)}," for each in _profiles(bundle)),
         "};",
-        "#define HANDLERS " + " ".join(f"FORWARD({type_}, {name})" for name, type_ in declared),
+        "#define HANDLERS " + " ".join(f"FORWARD(policyc_{space}, {name})" for name, space in declared),
     ]
     return "\n".join(lines) + "\n"
 

@@ -21,7 +21,6 @@ LARGEST_PAYLOAD = 128 << 10
 """Bytes. Bochs fills memory in blocks of this size and misplaces a file that spans two of them."""
 
 _MAGIC, _VERSION, _PAGE = 0x50594C50, 1, 4096
-_HEADER = struct.Struct("<9I")
 _SWEEP = struct.Struct("<BBBxII")
 
 
@@ -60,14 +59,22 @@ class Run(NamedTuple):
     answer: Answer
 
 
+def header(target: str, msr: int, io: int, probes: int = 0, controls: int = 0, guest: tuple[int, ...] = ()) -> bytes:
+    """The payload's first page: struct payload of runtime/reference/hv.h. msr, io: bytes of the images that follow.
+
+    guest: EIP, ESP, the nonce, and struct guest_start; without one it is for probes.
+    """
+    fields = (_MAGIC, _VERSION, target == "svm", _PAGE, _PAGE + msr, _PAGE + msr + io, probes, controls, not guest)
+    return struct.pack(f"<{len(fields) + len(guest)}I", *fields, *guest).ljust(_PAGE, b"\0")
+
+
 def payload(target: str, msr: bytes, io: bytes, sweeps: Sequence[Sweep], controls: int = 0) -> bytes:
     """The image of memory that the hypervisor boots with. controls: of VT-x, instead of the right ones, unless 0."""
-    at = _PAGE + len(msr) + len(io)
-    header = _HEADER.pack(_MAGIC, _VERSION, target == "svm", _PAGE, _PAGE + len(msr), at, len(sweeps), controls, True)
+    first = header(target, len(msr), len(io), len(sweeps), controls)
     rows = b"".join(
         _SWEEP.pack(KINDS.index(each.kind), each.width, each.repeat, each.first, each.length) for each in sweeps
     )
-    whole = header.ljust(_PAGE, b"\0") + msr + io + rows
+    whole = first + msr + io + rows
     if len(whole) > LARGEST_PAYLOAD:
         raise ValueError(f"a payload of {len(whole):,} bytes")
     return whole

@@ -27,6 +27,7 @@ FLAGS = (
 
 _TIMEOUT = 60
 _PROBE = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "probe.c")
+_GUEST = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "guest.c")
 _APPLY = ("pages.c", "vmx.c", "svm.c")
 
 
@@ -49,6 +50,11 @@ def compiler() -> str | None:
 def probe_rom() -> Built:
     """The ROM that executes probes."""
     return build(_sources(_PROBE), ())
+
+
+def guest_rom(handler: str) -> Built:
+    """The ROM that runs a guest. handler: the folder with a bundle's exit_handler.c, its header, and glue.h."""
+    return build((*_sources(_GUEST), os.path.join(handler, "exit_handler.c")), (handler,))
 
 
 def build(sources: Sequence[str], folders: Sequence[str]) -> Built:
@@ -107,6 +113,10 @@ def _compiled(cc: str, sources: Sequence[str], folders: Sequence[str]) -> bytes:
             done = subprocess.run(words, capture_output=True, timeout=_TIMEOUT, check=False, text=True)
         except (OSError, subprocess.SubprocessError) as reason:
             raise UnreadableError(f"the reference hypervisor cannot be built: {reason}") from None
+        if "does not fit" in done.stderr or "runs into" in done.stderr:
+            raise UnreadableError(
+                f"the exit handler is too large for the reference hypervisor's ROM of {SIZE >> 10} KiB"
+            )
         if done.returncode != 0 or not _whole(out):
             said = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
             raise UnreadableError(f"the reference hypervisor cannot be built; it needs {HOW}; {cc} says: {said[:300]}")

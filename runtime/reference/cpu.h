@@ -11,6 +11,35 @@ static inline void outb(uint16_t port, uint8_t value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
+static inline void outw(uint16_t port, uint16_t value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint8_t inb(uint16_t port)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint16_t inw(uint16_t port)
+{
+	uint16_t value;
+
+	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
 static inline void outl(uint16_t port, uint32_t value)
 {
 	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
@@ -36,15 +65,20 @@ struct cpuid {
 	uint32_t edx;
 };
 
-static inline struct cpuid cpuid(uint32_t leaf)
+static inline struct cpuid cpuid_of(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid out;
 
 	__asm__ volatile("cpuid"
 			 : "=a"(out.eax), "=b"(out.ebx), "=c"(out.ecx),
 			   "=d"(out.edx)
-			 : "a"(leaf), "c"(0));
+			 : "a"(leaf), "c"(subleaf));
 	return out;
+}
+
+static inline struct cpuid cpuid(uint32_t leaf)
+{
+	return cpuid_of(leaf, 0);
 }
 
 #define CONTROL_REGISTER(name)						\

@@ -13,6 +13,23 @@
 
 #define PAGE 4096u
 
+/*
+ * The state that a guest starts in. bits 0: as the host, in the host's own
+ * memory. Else real mode (16) or protected mode without paging (32), in memory
+ * of its own that begins at GUEST_MEMORY: HLT then exits, exceptions do not.
+ */
+struct guest_start {
+	uint32_t bits;
+	uint32_t memory;	/* bytes */
+	uint32_t gdt;
+	uint32_t gdt_limit;
+	uint32_t idt;
+	uint32_t idt_limit;
+};
+
+#define GUEST_MEMORY 0x1000000u
+#define GUEST_MEMORY_MOST 0x1000000u
+
 /* The payload: one page of header, then the pages that it points to. */
 #define PAYLOAD 0x200000u
 #define PAYLOAD_MAGIC 0x50594c50u	/* "PLYP" */
@@ -28,6 +45,10 @@ struct payload {
 	uint32_t probe_count;
 	uint32_t controls;	/* VT-x: written to 0x4002 unless 0 */
 	uint32_t trial;		/* SVM: run even what apply refuses */
+	uint32_t entry;		/* of a guest: EIP */
+	uint32_t stack;		/* ESP */
+	uint32_t nonce;		/* begins each line that no guest wrote */
+	struct guest_start start;
 };
 
 /* Registers of the guest; enter.S knows where each one is. */
@@ -48,6 +69,10 @@ enum exit_kind {
 	EXIT_ACCESS,	/* RDMSR, WRMSR or an I/O instruction */
 	EXIT_CALL,	/* VMCALL or VMMCALL */
 	EXIT_FAULT,	/* an exception of the guest */
+	EXIT_HALT,
+	EXIT_CPUID,
+	EXIT_SHUTDOWN,	/* triple fault */
+	EXIT_MEMORY,	/* outside the guest's memory */
 	EXIT_OTHER
 };
 
@@ -61,20 +86,20 @@ struct vm_exit {
 	uint32_t instruction;	/* VT-x: VM-exit instruction information */
 };
 
-/* Where the guest's code, data and page tables are. */
-struct guest_start {
-	uint32_t page_directory;
-	uint32_t exceptions;	/* bit n: vector n exits */
-};
-
 /* One way to run a guest: VT-x or SVM. */
 struct engine {
 	/* NULL, or why the guest cannot be run. */
 	const char *(*start)(const struct payload *payload,
 			     const struct guest_start *start);
 	bool (*enter)(struct registers *guest, struct vm_exit *exit);
-	/* Queues an exception, with error code 0 where it has one. */
-	void (*inject)(uint8_t vector, bool has_error_code);
+	/* Queues an exception for the next entry. */
+	void (*inject)(uint8_t vector, bool has_error_code, uint32_t code);
+	/* Base of ES, CS, SS, DS, FS or GS (0..5); privilege; CR0. */
+	uint32_t (*segment)(uint32_t number);
+	uint8_t (*cpl)(void);
+	uint32_t (*cr0)(void);
+	/* Whether code and addresses have 32 bits where nothing else says. */
+	bool (*wide)(void);
 };
 
 extern const struct engine vmx_engine;

@@ -45,7 +45,6 @@ enum {
 #define FLAGS_ALWAYS 2u
 #define REPEATED 2u		/* elements of a string access */
 #define STUB 16u
-#define ALL_EXCEPTIONS 0xffffffffu
 
 struct answer {
 	char letter;
@@ -231,16 +230,14 @@ void hv_main(void)
 {
 	const struct payload *payload;
 	const struct probe *probes;
-	struct guest_start start;
+	static const struct guest_start as_host;
 	const char *why;
 
 	machine_start();
 	payload = machine_payload();
 	amd = payload->svm != 0;
 	engine = amd ? &svm_engine : &vmx_engine;
-	start.page_directory = identity_map();
-	start.exceptions = ALL_EXCEPTIONS;
-	why = engine->start(payload, &start);
+	why = engine->start(payload, &as_host);
 	if (why != NULL)
 		stop_because(why);
 	probes = payload_at(payload, payload->probes);

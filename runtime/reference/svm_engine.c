@@ -14,20 +14,26 @@
 
 #define EXCEPTIONS 0x008u
 #define INTERCEPT_MISC1 0x00cu
+#define HLT (1u << 24)
 #define SHUTDOWN (1u << 31)
 #define INTERCEPT_MISC2 0x010u
 #define VMRUN (1u << 0)
 #define VMMCALL (1u << 1)
 #define ASID 0x058u
+#define INTERCEPT_CR 0x000u
+#define WRITES_CR3_CR4 (1u << (16 + 3) | 1u << (16 + 4))
 #define EXIT_CODE 0x070u
 #define EXIT_INFO1 0x078u
 #define EXIT_INFO2 0x080u
 #define INJECTION 0x0a8u
 
 #define SAVED_ES 0x400u
+#define SAVED_CS 0x410u
+#define WIDE (1u << (16 + 10))
 #define SAVED_GDTR 0x460u
 #define SAVED_IDTR 0x480u
 #define SAVED_TR 0x490u
+#define SAVED_CPL 0x4cbu
 #define SAVED_EFER 0x4d0u
 #define SAVED_CR4 0x548u
 #define SAVED_CR3 0x550u
@@ -44,7 +50,19 @@
 #define CODE_IOIO 0x7bu
 #define CODE_MSR 0x7cu
 #define CODE_VMMCALL 0x81u
+#define CODE_HLT 0x78u
+#define CODE_CPUID 0x72u
+#define CODE_SHUTDOWN 0x7fu
 #define CODE_INVALID 0xffffffffu
+
+#define ALL_EXCEPTIONS 0xffffffffu
+#define CR0_ET 0x10u
+#define CR0_PE 0x01u
+#define CR0_PG 0x80000000u
+#define CR4_PSE 0x10u
+/* Present, writable, for user mode as well, 4 MiB. */
+#define GUEST_PAGE 0x87u
+#define GUEST_PAGE_SHIFT 22u
 
 #define INJECT_EXCEPTION 0x80000300u
 #define INJECT_ERROR_CODE 0x00000800u
@@ -57,6 +75,7 @@ void svm_enter(struct registers *guest, uint32_t vmcb);
 
 static uint32_t vmcb[1024] __attribute__((aligned(4096)));
 static uint32_t host_save[1024] __attribute__((aligned(4096)));
+static uint32_t guest_pages[1024] __attribute__((aligned(4096)));
 
 static void set(uint32_t offset, uint32_t value)
 {
@@ -93,34 +112,66 @@ static const char *turn_on(void)
 	return NULL;
 }
 
+/* bits: of the guest; 0 as the host. */
+static void set_segments(uint32_t bits)
+{
+	for (uint32_t i = 0; i < 6; i++) {
+		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
+		uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
+		uint32_t rights = code ? 0x9b : 0x93;
+
+		if (bits == 16)
+			set_segment(SAVED_ES + 16 * i, 0, rights, 0xffff, 0);
+		else
+			set_segment(SAVED_ES + 16 * i, selector,
+				    0xc00u | rights, 0xffffffff, 0);
+	}
+}
+
+/*
+ * A guest in memory of its own: so many bytes of it. The pages are the
+ * host's, and on even in real mode, as SVM allows: QEMU 7.2 reads no nested
+ * tables for a guest without paging. CR3 and CR4 are out of the guest's hands.
+ */
+static void set_own_memory(const struct guest_start *start)
+{
+	for (uint32_t i = 0; i < start->memory >> GUEST_PAGE_SHIFT; i++)
+		guest_pages[i] = (GUEST_MEMORY + (i << GUEST_PAGE_SHIFT)) |
+				 GUEST_PAGE;
+	set(INTERCEPT_CR, WRITES_CR3_CR4);
+	set(EXCEPTIONS, 0);
+	set(INTERCEPT_MISC1, SHUTDOWN | HLT);
+	set(SAVED_CR0, CR0_PG | CR0_ET | (start->bits == 16 ? 0 : CR0_PE));
+	set(SAVED_CR3, (uint32_t)(uintptr_t)guest_pages);
+	set(SAVED_CR4, CR4_PSE);
+	set_segment(SAVED_GDTR, 0, 0, start->gdt_limit, start->gdt);
+	set_segment(SAVED_TR, 0, 0x8b, 0xffff, 0);
+}
+
 static void set_up(const struct guest_start *start)
 {
 	struct table_register gdtr;
 	struct table_register idtr;
 
 	machine_tables(&gdtr, &idtr);
-	set(EXCEPTIONS, start->exceptions);
+	set(EXCEPTIONS, ALL_EXCEPTIONS);
 	set(INTERCEPT_MISC1, SHUTDOWN);
 	set(INTERCEPT_MISC2, VMRUN | VMMCALL);
 	set(ASID, 1);
-	for (uint32_t i = 0; i < 6; i++) {
-		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
-
-		set_segment(SAVED_ES + 16 * i,
-			    code ? SELECTOR_CODE : SELECTOR_DATA,
-			    code ? 0xc9b : 0xc93, 0xffffffff, 0);
-	}
+	set_segments(start->bits);
 	set_segment(SAVED_GDTR, 0, 0, gdtr.limit, gdtr.base);
-	set_segment(SAVED_IDTR, 0, 0, 0, 0);
+	set_segment(SAVED_IDTR, 0, 0, start->idt_limit, start->idt);
 	set_segment(SAVED_TR, SELECTOR_TSS, 0x8b, 0x67, machine_tss());
 	set(SAVED_EFER, EFER_SVME);
 	set(SAVED_CR0, read_cr0());
-	set(SAVED_CR3, start->page_directory);
+	set(SAVED_CR3, read_cr3());
 	set(SAVED_CR4, read_cr4());
 	set(SAVED_DR6, 0xffff0ff0);
 	set(SAVED_DR7, 0x400);
 	set(SAVED_PAT, 0x00070406);
 	set(SAVED_PAT + 4, 0x00070406);
+	if (start->bits != 0)
+		set_own_memory(start);
 }
 
 static uint64_t port_physical(void *context, const void *page)
@@ -176,6 +227,12 @@ static enum exit_kind kind_of(uint32_t code)
 		return EXIT_ACCESS;
 	if (code == CODE_VMMCALL)
 		return EXIT_CALL;
+	if (code == CODE_HLT)
+		return EXIT_HALT;
+	if (code == CODE_CPUID)
+		return EXIT_CPUID;
+	if (code == CODE_SHUTDOWN)
+		return EXIT_SHUTDOWN;
 	if (code >= CODE_EXCEPTION && code < CODE_EXCEPTION + 32u)
 		return EXIT_FAULT;
 	return EXIT_OTHER;
@@ -206,11 +263,38 @@ static bool enter_svm(struct registers *guest, struct vm_exit *exit)
 	return true;
 }
 
-static void inject_svm(uint8_t vector, bool has_error_code)
+static void inject_svm(uint8_t vector, bool has_error_code, uint32_t code)
 {
+	/* In real mode there are no error codes. */
+	bool pushed = has_error_code && (get(SAVED_CR0) & CR0_PE) != 0;
+
 	set(INJECTION, INJECT_EXCEPTION | vector |
-	    (has_error_code ? INJECT_ERROR_CODE : 0));
-	set(INJECTION + 4, 0);
+	    (pushed ? INJECT_ERROR_CODE : 0));
+	set(INJECTION + 4, code);
 }
 
-const struct engine svm_engine = {start_svm, enter_svm, inject_svm};
+static uint32_t segment_svm(uint32_t number)
+{
+	return get(SAVED_ES + 16 * number + 8);
+}
+
+static uint8_t cpl_svm(void)
+{
+	return (uint8_t)(get(SAVED_CPL & ~3u) >> 8 * (SAVED_CPL & 3u) & 3u);
+}
+
+/* Without the paging that is the host's. */
+static uint32_t cr0_svm(void)
+{
+	return get(SAVED_CR0) & ~CR0_PG;
+}
+
+static bool wide_svm(void)
+{
+	return (get(SAVED_CS) & WIDE) != 0;
+}
+
+const struct engine svm_engine = {
+	start_svm, enter_svm, inject_svm, segment_svm, cpl_svm, cr0_svm,
+	wide_svm,
+};

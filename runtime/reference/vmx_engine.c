@@ -38,11 +38,42 @@
 #define GUEST_RIP 0x681eu
 #define GUEST_RFLAGS 0x6820u
 
+#define CR0_FIXED_PE_NE 0x31u
+#define CR0_NE 0x30u
+#define CR4_MASK 0x6002u
+#define GUEST_CR0 0x6800u
+#define GUEST_CR4 0x6804u
+#define GUEST_CS_RIGHTS 0x4816u
+#define GUEST_SS_RIGHTS 0x4818u
+#define WIDE (1u << 14)
+#define SEGMENT_BASE 0x6806u
+
+#define HLT_EXITING (1u << 7)
+#define ACTIVATE_SECONDARY (1u << 31)
+#define SECONDARY_CONTROLS 0x401eu
+#define ENABLE_EPT (1u << 1)
+#define UNRESTRICTED_GUEST (1u << 7)
+#define EPT_POINTER 0x201au
+/* Write-back, a walk of four levels. */
+#define EPT_FORM 0x1eu
+/* Readable, writable, executable; of a page: write-back, 2 MiB. */
+#define EPT_TABLE 0x07u
+#define EPT_PAGE 0xb7u
+#define EPT_PAGE_BYTES 0x200000u
+
+#define IA32_VMX_PROCBASED_CTLS2 0x48bu
+
+#define ALL_EXCEPTIONS 0xffffffffu
+
 #define REASON_EXCEPTION 0u
+#define REASON_TRIPLE_FAULT 2u
+#define REASON_CPUID 10u
+#define REASON_HLT 12u
 #define REASON_VMCALL 18u
 #define REASON_IO 30u
 #define REASON_RDMSR 31u
 #define REASON_WRMSR 32u
+#define REASON_EPT_VIOLATION 48u
 
 #define INJECT_EXCEPTION 0x80000300u
 #define INJECT_ERROR_CODE 0x00000800u
@@ -61,6 +92,7 @@ extern const uint8_t vmx_exit_point[];
 
 static uint32_t vmxon_region[1024] __attribute__((aligned(4096)));
 static uint32_t vmcs_region[1024] __attribute__((aligned(4096)));
+static uint64_t ept[3][512] __attribute__((aligned(4096)));
 static bool launched;
 
 static bool write_field(uint32_t field, uint32_t value)
@@ -223,52 +255,88 @@ static const struct field constants[] = {
 	{0x6c06, 0}, {0x6c08, 0}, {0x4c00, 0}, {0x6c10, 0}, {0x6c12, 0},
 };
 
-static void set_segments(void)
+/* bits: of the guest; 0 as the host. */
+static void set_segments(uint32_t bits)
 {
 	for (uint32_t i = 0; i < 6; i++) {
 		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
+		uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
+		uint32_t rights = code ? 0x9b : 0x93;
 
-		set(0x0800 + 2 * i, code ? SELECTOR_CODE : SELECTOR_DATA);
-		set(0x4800 + 2 * i, 0xffffffff);
-		set(0x4814 + 2 * i, code ? 0xc09b : 0xc093);
-		set(0x6806 + 2 * i, 0);
-		set(0x0c00 + 2 * i, code ? SELECTOR_CODE : SELECTOR_DATA);
+		set(0x0c00 + 2 * i, selector);
+		set(0x0800 + 2 * i, bits == 16 ? 0 : selector);
+		set(0x4800 + 2 * i, bits == 16 ? 0xffff : 0xffffffff);
+		set(0x4814 + 2 * i, bits == 16 ? rights : 0xc000u | rights);
+		set(SEGMENT_BASE + 2 * i, 0);
 	}
 }
 
-static void set_tables(void)
+static void set_tables(const struct guest_start *start)
 {
 	struct table_register gdtr;
 	struct table_register idtr;
+	bool own = start->bits != 0;
 
 	machine_tables(&gdtr, &idtr);
-	set(0x6814, machine_tss());
+	set(0x6814, own ? 0 : machine_tss());
 	set(0x6c0a, machine_tss());
-	set(0x4810, gdtr.limit);
-	set(0x6816, gdtr.base);
+	set(0x4810, own ? start->gdt_limit : gdtr.limit);
+	set(0x6816, own ? start->gdt : gdtr.base);
 	set(0x6c0c, gdtr.base);
-	set(0x4812, 0);
-	set(0x6818, 0);
+	set(0x4812, start->idt_limit);
+	set(0x6818, start->idt);
 	set(0x6c0e, idtr.base);
 }
 
-static void set_up(const struct guest_start *start)
+/* Guest-physical memory: so many bytes from GUEST_MEMORY on. */
+static void map_guest(uint32_t memory)
+{
+	ept[0][0] = (uintptr_t)ept[1] | EPT_TABLE;
+	ept[1][0] = (uintptr_t)ept[2] | EPT_TABLE;
+	for (uint32_t i = 0; i < memory / EPT_PAGE_BYTES; i++)
+		ept[2][i] = (GUEST_MEMORY + i * EPT_PAGE_BYTES) | EPT_PAGE;
+}
+
+/* A guest without paging, in memory of its own: EPT, unrestricted. */
+static const char *set_own_memory(const struct guest_start *start)
+{
+	uint32_t wanted = ENABLE_EPT | UNRESTRICTED_GUEST;
+	uint64_t able;
+
+	if (!safe_rdmsr(IA32_VMX_PROCBASED_CTLS2, &able) ||
+	    ((uint32_t)(able >> 32) & wanted) != wanted)
+		return "the processor runs no guest without paging";
+	map_guest(start->memory);
+	set(PRIMARY_CONTROLS, HLT_EXITING | ACTIVATE_SECONDARY);
+	set(SECONDARY_CONTROLS, wanted | (uint32_t)able);
+	set(EPT_POINTER, (uint32_t)(uintptr_t)ept[0] | EPT_FORM);
+	set(EPT_POINTER + 1, 0);
+	set(GUEST_CR0, start->bits == 16 ? CR0_NE : CR0_FIXED_PE_NE);
+	set(GUEST_CR3, 0);
+	set(GUEST_CR4, CR4_VMXE);
+	set(CR4_MASK, CR4_VMXE);	/* the guest reads it as 0 */
+	set(EXCEPTION_BITMAP, 0);
+	return NULL;
+}
+
+static const char *set_up(const struct guest_start *start)
 {
 	for (size_t i = 0; i < sizeof(constants) / sizeof(*constants); i++)
 		set(constants[i].number, constants[i].value);
 	set(PIN_CONTROLS, least(IA32_VMX_PINBASED_CTLS));
 	set(EXIT_CONTROLS, least(IA32_VMX_EXIT_CTLS));
 	set(ENTRY_CONTROLS, least(IA32_VMX_ENTRY_CTLS));
-	set(EXCEPTION_BITMAP, start->exceptions);
-	set_segments();
-	set_tables();
-	set(0x6800, read_cr0());
-	set(GUEST_CR3, start->page_directory);
-	set(0x6804, read_cr4());
+	set(EXCEPTION_BITMAP, ALL_EXCEPTIONS);
+	set_segments(start->bits);
+	set_tables(start);
+	set(GUEST_CR0, read_cr0());
+	set(GUEST_CR3, read_cr3());
+	set(GUEST_CR4, read_cr4());
 	set(0x6c00, read_cr0());
 	set(0x6c02, read_cr3());
 	set(0x6c04, read_cr4());
 	set(0x6c16, (uint32_t)(uintptr_t)vmx_exit_point);
+	return start->bits != 0 ? set_own_memory(start) : NULL;
 }
 
 static const char *start_vmx(const struct payload *payload,
@@ -276,10 +344,9 @@ static const char *start_vmx(const struct payload *payload,
 {
 	const char *why = turn_on();
 
-	if (why != NULL)
-		return why;
-	set_up(start);
-	return apply(payload);
+	if (why == NULL)
+		why = set_up(start);
+	return why != NULL ? why : apply(payload);
 }
 
 static enum exit_kind kind_of(uint32_t reason)
@@ -293,6 +360,14 @@ static enum exit_kind kind_of(uint32_t reason)
 		return EXIT_CALL;
 	case REASON_EXCEPTION:
 		return EXIT_FAULT;
+	case REASON_HLT:
+		return EXIT_HALT;
+	case REASON_CPUID:
+		return EXIT_CPUID;
+	case REASON_TRIPLE_FAULT:
+		return EXIT_SHUTDOWN;
+	case REASON_EPT_VIOLATION:
+		return EXIT_MEMORY;
 	default:
 		return EXIT_OTHER;
 	}
@@ -322,11 +397,37 @@ static bool enter_vmx(struct registers *guest, struct vm_exit *exit)
 	return true;
 }
 
-static void inject_vmx(uint8_t vector, bool has_error_code)
+static void inject_vmx(uint8_t vector, bool has_error_code, uint32_t code)
 {
+	/* In real mode there are no error codes. */
+	bool pushed = has_error_code && (get(GUEST_CR0) & 1u) != 0;
+
 	set(ENTRY_INTERRUPTION, INJECT_EXCEPTION | vector |
-	    (has_error_code ? INJECT_ERROR_CODE : 0));
-	set(ENTRY_ERROR_CODE, 0);
+	    (pushed ? INJECT_ERROR_CODE : 0));
+	set(ENTRY_ERROR_CODE, code);
 }
 
-const struct engine vmx_engine = {start_vmx, enter_vmx, inject_vmx};
+static uint32_t segment_vmx(uint32_t number)
+{
+	return get(SEGMENT_BASE + 2 * number);
+}
+
+static uint8_t cpl_vmx(void)
+{
+	return (uint8_t)(get(GUEST_SS_RIGHTS) >> 5 & 3u);
+}
+
+static uint32_t cr0_vmx(void)
+{
+	return get(GUEST_CR0);
+}
+
+static bool wide_vmx(void)
+{
+	return (get(GUEST_CS_RIGHTS) & WIDE) != 0;
+}
+
+const struct engine vmx_engine = {
+	start_vmx, enter_vmx, inject_vmx, segment_vmx, cpl_vmx, cr0_vmx,
+	wide_vmx,
+};

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A guest under a bundle: its images in force, its exit handler, unmodified,
+ * asked about every exit. What the policy passes on, or leaves to a hook,
+ * reaches the machine's own devices and MSRs.
+ *
+ * One line is printed for each access that exited, numbers in hexadecimal:
+ *
+ *	!NONCE KIND ADDRESS WIDTH VALUE STATUS
+ *
+ * NONCE is the payload's, which the guest cannot know: it may print on the
+ * same console. KIND is enum policyc_kind; VALUE what was written, or read
+ * and given to the guest. A string instruction gives one line an element.
+ * The last line says how it ended: "=NONCE HOW LINEAR NUMBER". glue.h, made
+ * for the bundle, names its objects.
+ */
+#include "cpu.h"
+#include "glue.h"
+#include "hv.h"
+
+/* QEMU's ways to end a machine, which a guest may use on Bochs as well. */
+#define DEBUG_EXIT 0xf4u
+#define DEBUG_EXIT_LAST 0xf7u
+#define ACPI_CONTROL 0x604u
+#define SLEEP_ENABLE (1u << 13)
+
+/* Line control of the first serial port: eight bits, as firmware leaves it. */
+#define SERIAL_LINE_CONTROL 0x3fbu
+#define EIGHT_BITS 3u
+
+#define SERIAL_LINE_STATUS 0x3fdu
+#define ALL_SENT 0x40u
+#define PATIENCE 1000000u
+
+/* Of EXITINFO1. */
+#define ADDRESS_SIZES 0x380u
+#define ADDRESSES_OF_16 0x080u
+#define ADDRESSES_OF_32 0x100u
+
+#define EFER 0xc0000080u
+#define CR0_PG (1u << 31)
+#define VECTOR_UD 6u
+#define VECTOR_GP 13u
+#define VECTOR_PF 14u
+
+void hv_main(void) __attribute__((noreturn));
+
+static const struct engine *engine;
+static const struct payload *payload;
+static struct TYPE(vcpu) vcpu;
+static uint64_t efer;
+
+/* The string instruction that is being carried out, for its lines. */
+static struct policyc_access element;
+
+static void say_access(uint32_t kind, uint32_t address, uint32_t width,
+		       uint64_t value, uint32_t status)
+{
+	say("\n!");
+	say_hex(payload->nonce);
+	say(" ");
+	say_hex(kind);
+	say(" ");
+	say_hex(address);
+	say(" ");
+	say_hex(width);
+	say(" ");
+	if (value >> 32 != 0) {
+		say_hex((uint32_t)(value >> 32));
+		for (uint32_t shift = 32; shift > 0; shift -= 4)
+			say_hex((uint32_t)value >> (shift - 4) & 15u);
+	} else {
+		say_hex((uint32_t)value);
+	}
+	say(" ");
+	say_hex(status);
+	say("\n");		/* what the guest prints begins a line */
+}
+
+static void end(const char *how, uint32_t linear, uint32_t number)
+	__attribute__((noreturn));
+
+static void end(const char *how, uint32_t linear, uint32_t number)
+{
+	/* What the guest has written must have left the serial port. */
+	for (uint32_t i = 0; i < PATIENCE; i++)
+		if ((inb(SERIAL_LINE_STATUS) & ALL_SENT) != 0)
+			break;
+	say("\n=");
+	say_hex(payload->nonce);
+	say(" ");
+	say(how);
+	say(" ");
+	say_hex(linear);
+	say(" ");
+	say_hex(number);
+	say("\nDONE\n");
+	stop();
+}
+
+/* The hooks. */
+
+static enum policyc_status real_port(void *context,
+				     struct policyc_port *access)
+{
+	(void)context;
+	if (!access->write) {
+		switch (access->width) {
+		case 1:
+			access->value = inb(access->port);
+			break;
+		case 2:
+			access->value = inw(access->port);
+			break;
+		default:
+			access->value = inl(access->port);
+		}
+		return POLICYC_DONE;
+	}
+	if ((access->port >= DEBUG_EXIT && access->port <= DEBUG_EXIT_LAST) ||
+	    (access->port == ACPI_CONTROL && access->width > 1 &&
+	     (access->value & SLEEP_ENABLE) != 0)) {
+		say_access(POLICYC_OUT, access->port, access->width,
+			   access->value, POLICYC_DONE);
+		end("exit", access->port, access->value);
+	}
+	switch (access->width) {
+	case 1:
+		outb(access->port, (uint8_t)access->value);
+		break;
+	case 2:
+		outw(access->port, (uint16_t)access->value);
+		break;
+	default:
+		outl(access->port, access->value);
+	}
+	return POLICYC_DONE;
+}
+
+/* The guest's EFER is its own: the host's must stay as it is. */
+static enum policyc_status real_msr(void *context, struct policyc_msr *access)
+{
+	bool done = true;
+
+	(void)context;
+	if (access->index == EFER) {
+		if (access->write)
+			efer = access->value;
+		else
+			access->value = efer;
+	} else if (access->write) {
+		done = safe_wrmsr(access->index, access->value);
+	} else {
+		done = safe_rdmsr(access->index, &access->value);
+	}
+	return done ? POLICYC_DONE : POLICYC_FAULT;
+}
+
+/* What this hypervisor answers where it is asked: what the machine does. */
+static enum policyc_status on_exit_hook(void *context,
+					struct policyc_access *access)
+{
+	struct policyc_port port = {0};
+	struct policyc_msr msr = {0};
+	enum policyc_status status;
+
+	if (access->kind == POLICYC_RDMSR || access->kind == POLICYC_WRMSR) {
+		msr.index = access->address;
+		msr.value = access->value;
+		msr.write = access->kind == POLICYC_WRMSR;
+		status = real_msr(context, &msr);
+		access->value = msr.value;
+		return status;
+	}
+	port.port = (uint16_t)access->address;
+	port.width = access->width;
+	port.value = (uint32_t)access->value;
+	port.write = access->kind == POLICYC_OUT;
+	status = real_port(context, &port);
+	access->value = port.value;
+	return status;
+}
+
+static void on_kill(void *context, const struct policyc_access *access)
+{
+	(void)context;
+	(void)access;
+}
+
+static void on_log(void *context, const struct policyc_access *access,
+		   uint32_t suppressed)
+{
+	(void)context;
+	(void)access;
+	(void)suppressed;
+}
+
+static void on_trace(void *context, const struct policyc_access *access)
+{
+	(void)context;
+	(void)access;
+}
+
+/* No clock is needed: lines of the log are made from the exits, outside. */
+static uint64_t on_seconds(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static bool in_memory(uint32_t linear, uint32_t bytes)
+{
+	uint32_t memory = payload->start.memory;
+
+	return linear < memory && bytes <= memory - linear;
+}
+
+/* Guest memory for INS and OUTS; linear is physical, as paging is off. */
+static enum policyc_status on_memory(void *context,
+				     struct policyc_operand *operand)
+{
+	uint32_t linear = engine->segment(operand->segment) +
+			  (uint32_t)operand->offset;
+	uint8_t *at;
+
+	(void)context;
+	if ((engine->cr0() & CR0_PG) != 0)
+		stop_because("a string instruction of a guest that pages");
+	if (!in_memory(linear, operand->width)) {
+		operand->fault.vector = VECTOR_GP;
+		return POLICYC_FAULT;
+	}
+	at = (uint8_t *)(uintptr_t)(GUEST_MEMORY + linear);
+	switch (operand->operation) {
+	case POLICYC_MEMORY_READ:
+		operand->value = 0;
+		memcpy(&operand->value, at, operand->width);
+		say_access(element.kind, element.address, element.width,
+			   operand->value, POLICYC_DONE);
+		break;
+	case POLICYC_MEMORY_WRITE:
+		memcpy(at, &operand->value, operand->width);
+		say_access(element.kind, element.address, element.width,
+			   operand->value, POLICYC_DONE);
+		break;
+	default:
+		break;
+	}
+	return POLICYC_DONE;
+}
+
+static void on_inject(void *context, const struct policyc_fault *fault)
+{
+	(void)context;
+	engine->inject(fault->vector, fault->has_error_code,
+		       fault->error_code);
+}
+
+static const struct policyc_hooks hooks = {
+	on_exit_hook, on_exit_hook, on_kill, on_log, on_trace,
+	on_seconds, real_msr, real_port, on_memory, on_inject,
+};
+
+/* Handlers that the policy forwards to: the machine's device or MSR. */
+#define FORWARD_PORT(name)						\
+	enum policyc_status name(void *context,				\
+				 struct policyc_port *access)		\
+	{								\
+		return real_port(context, access);			\
+	}
+#define FORWARD_MSR(name)						\
+	enum policyc_status name(void *context,				\
+				 struct policyc_msr *access)		\
+	{								\
+		return real_msr(context, access);			\
+	}
+
+HANDLERS
+
+/* Exits. */
+
+static bool is_string;
+
+/* The access that an exit is about, for its line. */
+static struct policyc_access access_of(const struct vm_exit *exit,
+				       const struct registers *guest)
+{
+	struct policyc_access access = {0};
+	bool msr = payload->svm != 0 ? exit->reason == 0x7c :
+				       exit->reason != 30;
+
+	if (msr) {
+		bool write = payload->svm != 0 ? exit->info1 != 0 :
+						 exit->reason == 32;
+
+		access.kind = write ? POLICYC_WRMSR : POLICYC_RDMSR;
+		access.address = guest->ecx;
+		access.width = 8;
+		access.value = (uint64_t)guest->edx << 32 | guest->eax;
+		is_string = false;
+		return access;
+	}
+	access.address = exit->info1 >> 16;
+	if (payload->svm != 0) {
+		access.kind = (exit->info1 & 1u) != 0 ? POLICYC_IN :
+							POLICYC_OUT;
+		access.width = (uint8_t)(exit->info1 >> 4 & 7u);
+		is_string = (exit->info1 >> 2 & 1u) != 0;
+	} else {
+		access.kind = (exit->info1 >> 3 & 1u) != 0 ? POLICYC_IN :
+							     POLICYC_OUT;
+		access.width = (uint8_t)((exit->info1 & 7u) + 1u);
+		is_string = (exit->info1 >> 4 & 1u) != 0;
+	}
+	access.value = guest->eax;
+	return access;
+}
+
+static uint64_t cut(uint64_t value, uint32_t width)
+{
+	return width == 8 ? value : value & ((UINT64_C(1) << 8 * width) - 1);
+}
+
+static enum policyc_status call(struct policyc_guest *guest,
+				const struct vm_exit *exit)
+{
+#ifdef TARGET_SVM
+	struct policyc_svm_exit what = {0};
+
+	what.exit_code = exit->reason;
+	what.info1 = exit->info1;
+	what.info2 = exit->info2;
+	/* QEMU does not tell the size of addresses, which INS and OUTS need. */
+	if (is_string && (what.info1 & ADDRESS_SIZES) == 0)
+		what.info1 |= engine->wide() ? ADDRESSES_OF_32 :
+					       ADDRESSES_OF_16;
+	what.next_rip = 0;
+	return FUNCTION(svm_exit)(&vcpu, &PROFILE, guest, &what);
+#else
+	struct policyc_vmx_exit what = {0};
+
+	what.reason = exit->reason;
+	what.qualification = exit->info1;
+	what.instruction_length = exit->length;
+	what.instruction_info = exit->instruction;
+	return FUNCTION(vmx_exit)(&vcpu, &PROFILE, guest, &what);
+#endif
+}
+
+static uint32_t linear_ip(const struct registers *guest)
+{
+	return engine->segment(1) + guest->eip;
+}
+
+static void handle_access(struct registers *guest, const struct vm_exit *exit)
+{
+	struct policyc_guest state = {0};
+	struct policyc_access access = access_of(exit, guest);
+	enum policyc_status status;
+
+	state.rax = guest->eax;
+	state.rcx = guest->ecx;
+	state.rdx = guest->edx;
+	state.rsi = guest->esi;
+	state.rdi = guest->edi;
+	state.rip = guest->eip;
+	state.rflags = guest->eflags;
+	state.cpl = engine->cpl();
+	element = access;
+	status = call(&state, exit);
+	guest->eax = (uint32_t)state.rax;
+	guest->ecx = (uint32_t)state.rcx;
+	guest->edx = (uint32_t)state.rdx;
+	guest->esi = (uint32_t)state.rsi;
+	guest->edi = (uint32_t)state.rdi;
+	guest->eip = (uint32_t)state.rip;
+	if (access.kind == POLICYC_RDMSR || access.kind == POLICYC_IN)
+		access.value = (uint64_t)guest->edx << 32 | guest->eax;
+	if (access.width != 8)
+		access.value &= UINT32_MAX;
+	if (!is_string || (status != POLICYC_DONE && status != POLICYC_AGAIN))
+		say_access(access.kind, access.address, access.width,
+			   cut(access.value, access.width), status);
+	if (status == POLICYC_KILL)
+		end("kill", linear_ip(guest), access.address);
+	if (status == POLICYC_PENDING || status == POLICYC_REFUSED)
+		stop_because("the exit handler refuses an exit");
+}
+
+static void emulate_cpuid(struct registers *guest)
+{
+	struct cpuid out = cpuid_of(guest->eax, guest->ecx);
+
+	guest->eax = out.eax;
+	guest->ebx = out.ebx;
+	guest->ecx = out.ecx;
+	guest->edx = out.edx;
+	guest->eip += 2;
+}
+
+static void handle(struct registers *guest, const struct vm_exit *exit)
+{
+	switch (exit->kind) {
+	case EXIT_ACCESS:
+		handle_access(guest, exit);
+		break;
+	case EXIT_CPUID:
+		emulate_cpuid(guest);
+		break;
+	case EXIT_CALL:
+		engine->inject(VECTOR_UD, false, 0);
+		break;
+	case EXIT_HALT:
+		end("halt", linear_ip(guest), 0);
+	case EXIT_SHUTDOWN:
+		end("shutdown", linear_ip(guest), 0);
+	case EXIT_MEMORY:
+		end("memory", linear_ip(guest), exit->info1);
+	case EXIT_FAULT:
+	case EXIT_OTHER:
+	default:
+		end("other", linear_ip(guest), exit->reason);
+	}
+}
+
+void hv_main(void)
+{
+	struct registers guest = {0};
+	const char *why;
+
+	machine_start();
+	payload = machine_payload();
+	engine = payload->svm != 0 ? &svm_engine : &vmx_engine;
+	why = engine->start(payload, &payload->start);
+	if (why != NULL)
+		stop_because(why);
+	if (!FUNCTION(init)(&vcpu, VCPU, &hooks, NULL))
+		stop_because("the exit handler needs a hook that is not here");
+	FUNCTION(reset)(&vcpu, &PROFILE);
+	outb(SERIAL_LINE_CONTROL, EIGHT_BITS);
+	guest.eip = payload->entry;
+	guest.esp = payload->stack;
+	guest.eflags = 2;
+	for (;;) {
+		struct vm_exit exit = {0};
+
+		if (!engine->enter(&guest, &exit)) {
+			say("\nENTRY ");
+			say_hex(exit.reason);
+			stop_because("the processor does not enter the guest");
+		}
+		handle(&guest, &exit);
+	}
+}
