@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from policyc.cli import policies
 from policyc.lint.fixes import apply, chosen, waivers
 from policyc.review import review, verdict
+from policyc.syntax.files import read_file
 from policyc.vocabulary.diagnostic import Fix, PolicyError, UnreadableError
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def run(
     if args.diff:
         _show(texts, _originals(reviews))
     else:
-        _write({name: text for name, text in texts.items() if name != STDIN})
+        digests = {file.name: file.module.source.digest for each in reviews for file in each.files}
+        _write({name: text for name, text in texts.items() if name != STDIN}, digests)
         if typed:
             sys.stdout.write(texts.get(STDIN, typed["-"].decode("utf-8", "replace")))
     return encoded(texts)
@@ -155,12 +157,16 @@ def _show(texts: Texts, before: Texts) -> None:
             print(line.rstrip("\r\n"))
 
 
-def _write(texts: Texts) -> None:
+def _write(texts: Texts, read: Mapping[str, str]) -> None:
+    """Write the new texts. read: the digest of each file as it was looked at; one that changed since is left alone."""
+    from hashlib import sha256
+
     for name in sorted(texts):
-        data = texts[name].encode("utf-8")
-        with open(name, "rb") as file:
-            marked = file.read(3) == b"\xef\xbb\xbf"
-        replace(name, b"\xef\xbb\xbf" + data if marked else data)
+        before = read_file(name)
+        if sha256(before).hexdigest() != read[name]:
+            raise UnreadableError(f"cannot mend {name}: it changed meanwhile; run policyc again")
+        mark = b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b""
+        replace(name, mark + texts[name].encode("utf-8"))
 
 
 def replace(path: str, data: bytes) -> None:

@@ -50,13 +50,13 @@ def _nodes(values: Iterable[object], kind: type[_Node]) -> list[_Node]:
 
 
 def whole_lines(span: Span) -> Span:
-    """A statement with its doc and comment lines directly above, what follows it on its line, and the line's end.
+    """A statement with its doc comment and waivers directly above, what follows it on its line, and the line's end.
 
     To delete it leaves no empty line and no comment about nothing.
     """
     source = span.source
     first, last = span.line, Span(source, max(span.start, span.end - 1), span.end).line
-    while first > 1 and source.line(first - 1).lstrip().startswith("##"):
+    while first > 1 and source.line(first - 1).lstrip().startswith(("##", "# policyc:")):
         first -= 1
     end = source.line_start(last + 1) if last < source.line_count else len(source.text)
     return Span(source, source.line_start(first), end)

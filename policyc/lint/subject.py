@@ -13,7 +13,7 @@ from policyc.semantics.modules import MAIN, Loaded
 from policyc.semantics.policy import DEFAULT_RULE, Actions, DecisionMap, Default, Policy, Rule, Run, Variant
 from policyc.syntax import tree
 from policyc.targets.registry import target as target_named
-from policyc.vocabulary.access import IO, MSR, column_space
+from policyc.vocabulary.access import COLUMNS, IO, MSR, MSR_WRITE, OUT_MASK, column_space
 from policyc.vocabulary.intervals import Interval, Intervals, intersect, normal, union
 from policyc.vocabulary.span import Span
 
@@ -30,6 +30,8 @@ STD = "std/"
 
 MOST_LOOKS = 200_000
 """Pairs of overlapping rules that are looked at; a policy with more is generated, and nobody reads the findings."""
+
+_WRITES = frozenset(column for column in COLUMNS if column == MSR_WRITE or OUT_MASK >> column & 1)
 
 _Test = Callable[[tuple[int, ...], Default], bool]
 
@@ -184,8 +186,8 @@ class Subject:
 
     def covered(self, space: str, ranges: Intervals, columns: int) -> Intervals:
         """Of these addresses, those that exit in the base policy for at least one of the columns."""
-        found = self._places(space, ranges, columns, self._head_traps)
-        return union(*(each.ranges for each in found))
+        found = self._places(space, ranges, columns, self._any_traps)
+        return union(*(each.ranges for each in found if None in each.profiles))
 
     def _link(self, number: int, default: Default) -> tuple[bool, Actions]:
         if number == DEFAULT_RULE:
@@ -204,8 +206,16 @@ class Subject:
         traps, actions = self._link(chain[0], default)
         return traps and actions[-1].name not in ("inject", "kill")
 
-    def _head_traps(self, chain: tuple[int, ...], default: Default) -> bool:
+    def _any_traps(self, chain: tuple[int, ...], default: Default) -> bool:
         return any(self._link(number, default)[0] for number in chain)
+
+    def _asked_of_reads(self, chain: tuple[int, ...]) -> tuple[int, ...]:
+        """Without rules about a value: a read carries none, so they never decide one."""
+        return tuple(
+            number
+            for number in chain
+            if number == DEFAULT_RULE or all(each.subject != "value" for each in self.policy.rules[number].conditions)
+        )
 
     def _places(self, space: str, ranges: Intervals, columns: int, wanted: _Test) -> tuple[Place, ...]:
         found: dict[tuple[int, Span | None], tuple[list[Interval], int, dict[str | None, None], Actions]] = {}
@@ -214,7 +224,8 @@ class Subject:
             for column, runs in enumerate(decisions.columns):
                 if not columns >> column & 1 or column_space(column) != space:
                     continue
-                for lo, hi, chain in self._overlapping(runs, ranges):
+                for lo, hi, whole in self._overlapping(runs, ranges):
+                    chain = whole if column in _WRITES or len(whole) == 1 else self._asked_of_reads(whole)
                     if not wanted(chain, default):
                         continue
                     key = (chain[0], default.span if chain[0] == DEFAULT_RULE else None)

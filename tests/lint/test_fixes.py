@@ -6,10 +6,11 @@ import os
 import random
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from policyc.cli import frame
+from policyc.cli import frame, lintfix
 from policyc.cli.lintfix import replace
 from policyc.lint.fixes import applied, apply, chosen
 from policyc.pipeline import check_policy
@@ -130,6 +131,22 @@ class TestCommand:
         self.write(tmp_path, 'import "part.pol"\n')
         frame.run(["lint", str(tmp_path), "--fix", "--no-config"])
         assert "IA32_EFER" in (tmp_path / "part.pol").read_text()
+
+    def test_a_file_that_changed_meanwhile_is_left_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = self.write(tmp_path, "intercept msr 0xc0000080 write\n")
+        fixed = lintfix._fixed
+
+        def slowly(*given: Any) -> dict[str, str]:
+            texts = fixed(*given)
+            path.write_text(OPEN + "# Somebody saved.\n")
+            return texts
+
+        monkeypatch.setattr(lintfix, "_fixed", slowly)
+        assert frame.run(["lint", str(path), "--fix", "--no-config"]) == 2
+        assert "changed meanwhile" in capsys.readouterr().err
+        assert path.read_text().endswith("# Somebody saved.\n")
 
     def test_nothing_is_left_beside_a_file(self, tmp_path: Path) -> None:
         self.write(tmp_path, "intercept msr 0xc0000080 write\n")

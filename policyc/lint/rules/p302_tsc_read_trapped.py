@@ -19,7 +19,10 @@ RULE = Rule(
         "hides nothing and costs an exit where it is used. The TSC offset of VMCS and VMCB applies to RDMSR "
         "as well. Writes are a different matter."
     ),
-    source="Intel SDM vol. 3C 26.3 (RDTSC exiting, TSC offsetting apply to RDMSR); KVM and bhyve pass the read",
+    source=(
+        'Intel SDM vol. 3C, "Changes to Instruction Behavior in VMX Non-Root Operation" (RDTSC exiting; TSC '
+        "offsetting applies to RDMSR); KVM and bhyve pass the read"
+    ),
     avoid="""\
 language 1
 target vmx

@@ -39,7 +39,7 @@ intercept io COM1 -> log(rate=10), forward(uart)
 def check(subject: Subject) -> Iterator[Diagnostic]:
     hot = {MSR: subject.msrs("hot"), IO: subject.ports("hot")}
     for rule in subject.policy.rules:
-        endless = any(each.name == "log" and not each.number("rate") for each in rule.actions)
+        endless = any(each.name == "log" and not dict(each.arguments).get("rate") for each in rule.actions)
         if not endless or not rule.traps or not subject.own(rule):
             continue
         busy = intersect(rule.ranges, hot[rule.space])

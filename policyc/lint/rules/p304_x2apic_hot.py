@@ -22,7 +22,10 @@ RULE = Rule(
         "emulates the APIC, the exits are the price, and a waiver says so. The interrupt command register "
         "must stay trapped."
     ),
-    source="Intel SDM vol. 3C 30.5; Xen vmx_vlapic_msr_changed; KVM vmx_update_msr_bitmap_x2apic",
+    source=(
+        'Intel SDM vol. 3C, "Virtualizing MSR-Based APIC Accesses"; Xen vmx_vlapic_msr_changed; KVM '
+        "vmx_update_msr_bitmap_x2apic"
+    ),
     avoid="""\
 language 1
 target vmx

@@ -21,7 +21,7 @@ RULE = Rule(
         "makes the `in` exit as well, and the handler passes it on. The count says how many of the 393,216 "
         "possible accesses exit beyond those that the rule names."
     ),
-    source="Intel SDM vol. 3C 25.6.4; AMD64 APM vol. 2 15.10.1; Hardware has one bit for a port: docs/targets.md",
+    source=('Intel SDM vol. 3C, "I/O-Bitmap Addresses"; AMD64 APM vol. 2, "IOIO Intercepts"; policyc: docs/targets.md'),
     avoid="""\
 language 1
 target vmx

@@ -18,7 +18,7 @@ RULE = Rule(
         "A monitor that guards STAR, LSTAR or SYSENTER needs to see who writes them; reads tell nobody "
         "anything new. Off by default."
     ),
-    source="Intel SDM vol. 3A 6.8.8",
+    source='Intel SDM vol. 3A, "Fast System Calls in 64-Bit Mode"',
     avoid="""\
 language 1
 target vmx

@@ -18,7 +18,7 @@ RULE = Rule(
         "A write of IA32_TSC_DEADLINE arms the guest's next timer tick. It must exit where the hypervisor "
         "emulates the timer, and costs one exit a tick there. Off by default."
     ),
-    source="Intel SDM vol. 3A 11.5.4.1; KVM's exit fast path",
+    source='Intel SDM vol. 3A, "TSC-Deadline Mode"; KVM\'s exit fast path',
     avoid="""\
 language 1
 target vmx

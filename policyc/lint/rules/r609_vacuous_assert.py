@@ -17,7 +17,7 @@ RULE = Rule(
     "vacuous-assert",
     "warning",
     why="An MSR outside the windows exits whatever the policy says, so that asserting it tests nothing.",
-    source="Intel SDM vol. 3C 25.6.9",
+    source='Intel SDM vol. 3C, "MSR-Bitmap Address"',
     avoid="""\
 language 1
 target vmx

@@ -19,7 +19,10 @@ RULE = Rule(
         "all of it until the machine is reset. Firmware usually has locked it, and a guest's write then "
         "faults; where it has not, a guest decides for the host."
     ),
-    source="Intel SDM vol. 3C 24.7 and vol. 4 table 2-2 (3AH); OpenBSD vmm passes it, ACRN emulates it",
+    source=(
+        'Intel SDM vol. 3C, "Enabling and Entering VMX Operation", and vol. 4 table 2-2 (3AH); OpenBSD vmm '
+        "passes it, ACRN emulates it"
+    ),
     avoid="""\
 language 1
 target vmx

@@ -20,7 +20,9 @@ RULE = Rule(
         "believes that it can nest, and learns the host's exact model; its VMXON then fails, or works where "
         "nobody expects it. Hypervisors that offer no nesting answer with a fault."
     ),
-    source="Intel SDM vol. 3D appendix A; ACRN vmsr.c and NoirVisor vt_main.c trap 0x480..0x491",
+    source=(
+        'Intel SDM vol. 3D, "VMX Capability Reporting Facility"; ACRN vmsr.c and NoirVisor vt_main.c trap 0x480..0x491'
+    ),
     avoid="""\
 language 1
 target vmx

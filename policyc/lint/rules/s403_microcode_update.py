@@ -19,7 +19,10 @@ RULE = Rule(
         "carries, on the processor that the host runs on. An older update takes mitigations away; the host's "
         "own bookkeeping no longer holds."
     ),
-    source=("Intel SDM vol. 3A 10.11.6; AMD64 APM vol. 2, microcode patch loader; Xen, KVM and ACRN swallow the write"),
+    source=(
+        'Intel SDM vol. 3A, "Microcode Update Facilities"; AMD64 APM vol. 2, microcode patch loader; Xen, KVM '
+        "and ACRN swallow the write"
+    ),
     avoid="""\
 language 1
 target vmx

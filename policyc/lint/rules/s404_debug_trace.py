@@ -21,7 +21,8 @@ RULE = Rule(
         "VM entry and exit goes on in the host: it is traced, or written over."
     ),
     source=(
-        "Intel SDM vol. 3B chapters 18 (debug), 20 (performance) and 33 (Processor Trace); ACRN vmsr.c faults them"
+        'Intel SDM vol. 3B, "Last Branch Records" and "Performance Monitoring", vol. 3C, "Intel Processor '
+        'Trace"; ACRN vmsr.c faults them'
     ),
     avoid="""\
 language 1

@@ -21,7 +21,8 @@ RULE = Rule(
         "IA32_PAT is not meant: VM entry and exit switch it."
     ),
     source=(
-        "Intel SDM vol. 3A 12.11 (MTRRs); AMD64 APM vol. 2 7.7; Jailhouse vmx.c, NoirVisor and ACRN trap the writes"
+        'Intel SDM vol. 3A, "Memory Type Range Registers (MTRRs)"; AMD64 APM vol. 2, "Memory-Type Range '
+        'Registers"; Jailhouse vmx.c, NoirVisor and ACRN trap the writes'
     ),
     avoid="""\
 language 1

@@ -21,8 +21,8 @@ RULE = Rule(
         "for the word of a person that they are set."
     ),
     source=(
-        "Intel SDM vol. 3C 26.7.1, 26.8.1; AMD64 APM vol. 2 15.5; bhyve vmx.c passes it with the controls, "
-        "Xen reads only"
+        'Intel SDM vol. 3C, "VM-Exit Controls" and "VM-Entry Controls"; AMD64 APM vol. 2, "VMRUN Instruction" '
+        "(EFER.SVME); bhyve vmx.c passes it with the controls, Xen reads only"
     ),
     avoid="""\
 language 1

@@ -20,7 +20,10 @@ RULE = Rule(
         "guest's registers as its arguments, on the host; the SMM registers move or open the memory that SMM "
         "hides in."
     ),
-    source="Intel SDM vol. 3C chapter 33 (SMM); Intel ICH9 data sheet, APM_CNT; AMD64 APM vol. 2 10.2",
+    source=(
+        'Intel SDM vol. 3C, "System Management Mode"; AMD64 APM vol. 2, "System-Management Mode"; Intel ICH9 '
+        "data sheet, APM_CNT"
+    ),
     avoid="""\
 language 1
 target vmx

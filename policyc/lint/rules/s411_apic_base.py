@@ -18,7 +18,10 @@ RULE = Rule(
         "IA32_APIC_BASE says where the local APIC of this processor is mapped, in which mode it works and "
         "whether it is on at all. A guest that writes it takes the host's interrupts away."
     ),
-    source="Intel SDM vol. 3A 11.4.4; Xen, KVM, ACRN and Jailhouse trap the write; x86_vcpu d8b65a2a does not",
+    source=(
+        'Intel SDM vol. 3A, "Local APIC Status and Location"; Xen, KVM, ACRN and Jailhouse trap the write; '
+        "x86_vcpu d8b65a2a does not"
+    ),
     avoid="""\
 language 1
 target vmx

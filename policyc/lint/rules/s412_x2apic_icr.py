@@ -20,7 +20,8 @@ RULE = Rule(
         "owns its APIC, unless hardware virtualises IPIs."
     ),
     source=(
-        "Intel SDM vol. 3A 11.12.9; Jailhouse msrs: direct x2APIC access except for ICR writes; ACRN lapic passthrough"
+        'Intel SDM vol. 3A, "ICR Operation in x2APIC Mode"; Jailhouse vmx.c lets cells have every x2APIC '
+        "register but this one; ACRN lapic passthrough"
     ),
     avoid="""\
 language 1

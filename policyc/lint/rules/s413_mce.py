@@ -20,8 +20,8 @@ RULE = Rule(
         "MCG_STATUS can make the next error a shutdown."
     ),
     source=(
-        "Intel SDM vol. 3B chapter 16; ACRN vmsr.c says of 0x280..0x29f and 0x400..0x473 that they are "
-        "covered elsewhere"
+        'Intel SDM vol. 3B, "Machine-Check Architecture"; ACRN vmsr.c says of 0x280..0x29f and 0x400..0x473 '
+        "that they are covered elsewhere"
     ),
     avoid="""\
 language 1

@@ -20,8 +20,8 @@ RULE = Rule(
         "other guest down."
     ),
     source=(
-        "CVE-2019-11157, INTEL-SA-00289 (Plundervolt, mailbox 0x150: Linux "
-        "drivers/platform/x86/intel/turbo_max_3.c); Intel SDM vol. 3B chapter 15"
+        "CVE-2019-11157, INTEL-SA-00289 (Plundervolt; the mailbox 0x150: Linux "
+        'drivers/platform/x86/intel/turbo_max_3.c); Intel SDM vol. 3B, "Power and Thermal Management"'
     ),
     avoid="""\
 language 1

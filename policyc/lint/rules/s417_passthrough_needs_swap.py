@@ -21,7 +21,9 @@ RULE = Rule(
         "value while the host, or the next guest, runs. The manifest lists them under `obligations`; this "
         "finding says which rule made each. KERNEL_GS_BASE changes by SWAPGS even without any WRMSR."
     ),
-    source="Intel SDM vol. 3C 25.4.1, 28.3; Hyperlight and KVM swap these by hand",
+    source=(
+        'Intel SDM vol. 3C, "Guest Register State" and "Saving Guest State"; Hyperlight and KVM swap these by hand'
+    ),
     avoid="""\
 language 1
 target vmx

@@ -20,7 +20,10 @@ RULE = Rule(
         "swapped direction: the access that exists passes. Jailhouse's xAPIC list for AMD has two such "
         "entries."
     ),
-    source="Intel SDM vol. 3A table 11-6 (LDR is read-only, SELF_IPI write-only); siemens/jailhouse svm.c",
+    source=(
+        'Intel SDM vol. 3A, "x2APIC Register Address Space" (LDR is read-only, SELF_IPI write-only); '
+        "siemens/jailhouse svm.c"
+    ),
     avoid="""\
 language 1
 target vmx

@@ -21,7 +21,10 @@ RULE = Rule(
         "which it starts. Where a rule's first port is not a multiple of four, an ordinary aligned access can "
         "start up to three ports below it, at a port that the rule does not name."
     ),
-    source="Intel SDM vol. 3C 26.1.3, exit qualification for I/O instructions; kvm-unit-tests vmx_tests.c",
+    source=(
+        'Intel SDM vol. 3C, "Basic VM-Exit Information" (exit qualification for I/O instructions); kvm-unit- '
+        "tests vmx_tests.c"
+    ),
     avoid="""\
 language 1
 target vmx

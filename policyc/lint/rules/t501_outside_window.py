@@ -13,7 +13,7 @@ RULE = Rule(
         "0xc0010000..0xc0011fff too. Every other MSR exits, always. An `intercept` there only chooses what "
         "the handler does, which is told as information; an `allow` cannot be kept, which is an error."
     ),
-    source="Intel SDM vol. 3C 25.6.9; AMD64 APM vol. 2 15.11; gbhv issue 9",
+    source='Intel SDM vol. 3C, "MSR-Bitmap Address"; AMD64 APM vol. 2, "MSR Intercepts"; gbhv issue 9',
     avoid="""\
 language 1
 target vmx

@@ -12,7 +12,9 @@ RULE = Rule(
         "An access of two or four bytes that runs past port 0xffff exits on VT-x whatever the bitmap says; on "
         "SVM the bits behind the last port, which policyc sets, do the same."
     ),
-    source="Intel SDM vol. 3C 26.1.3; kvm-unit-tests vmx_tests.c, iobmp overrun",
+    source=(
+        'Intel SDM vol. 3C, "Instructions That Cause VM Exits Conditionally"; kvm-unit-tests vmx_tests.c, iobmp overrun'
+    ),
     avoid="""\
 language 1
 target vmx

@@ -21,7 +21,10 @@ RULE = Rule(
         "asks the bitmap. A rule that means to hide or guard such a register needs the control that governs "
         "the instruction too."
     ),
-    source="Intel SDM vol. 3C 26.1.3 and 25.6 (RDTSC, RDPMC exiting; enable RDTSCP; CR4.FSGSBASE)",
+    source=(
+        'Intel SDM vol. 3C, "Instructions That Cause VM Exits Conditionally" and "Processor-Based VM- '
+        'Execution Controls" (RDTSC and RDPMC exiting, enable RDTSCP)'
+    ),
     avoid="""\
 language 1
 target vmx
@@ -69,4 +72,4 @@ _WAYS = (
     (("IA32_KERNEL_GS_BASE",), 1 << MSR_WRITE, "SWAPGS", "nothing: it never exits"),
     (("IA32_PMC", "IA32_FIXED_CTR"), 1 << MSR_READ, "RDPMC", "`RDPMC exiting`"),
 )
-"""Registers, columns, the instructions that pass by the rule, and what stops them. Intel SDM vol. 3C 25.6, 26.1.3."""
+"""Registers, columns, the instructions that pass by the rule, and what stops them. Intel SDM vol. 3C, as cited above."""

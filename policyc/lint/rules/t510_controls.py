@@ -18,7 +18,10 @@ RULE = Rule(
         "bitmaps` (which overrides unconditional I/O exiting), and pages that are aligned to 4 KiB. The "
         "manifest lists the fields and values. Off by default."
     ),
-    source="Intel SDM vol. 3C 25.6.2; AMD64 APM vol. 2 15.10, 15.11",
+    source=(
+        'Intel SDM vol. 3C, "Processor-Based VM-Execution Controls"; AMD64 APM vol. 2, "IOIO Intercepts" and '
+        '"MSR Intercepts"'
+    ),
     avoid="""\
 language 1
 target vmx
