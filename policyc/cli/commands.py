@@ -9,7 +9,7 @@ from __future__ import annotations
 
 GROUPS = (
     ("write and check policies", ("compile", "check", "test", "lint")),
-    ("ask", ("explain", "show", "diff", "prove", "msr", "port", "rule")),
+    ("ask", ("explain", "show", "diff", "prove", "decompile", "msr", "port", "rule")),
     ("try on processors", ("verify",)),
     ("run guests", ("run", "profile")),
     ("about policyc", ("completion", "help", "version")),

@@ -166,6 +166,7 @@ cp vm.bundle/msrpm.bin bitmap.dat
 mkdir -p policies ~/.zfunc ~/.local/share/bash-completion/completions ~/.config/fish/completions
 cp vm.pol policies/one.pol; cp vm.pol old.pol; cp vm.pol new.pol
 printf "language 1\\ndefault exit\\n" > closed.pol; printf "language 1\\nnever allow msr 0x3a\\n" > baseline.pol
+command -v xxd > /dev/null || xxd() { od -Ax -tx1 -v "$1"; }
 git init -q . && git add vm.pol && git -c user.name=a -c user.email=a@b.invalid commit -qm first
 cat > site.yaml <<end
 - name: SITE_SCRATCH

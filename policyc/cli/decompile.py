@@ -1,0 +1,117 @@
+"""``policyc decompile IMAGE...``: a policy that compiles to the images again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from policyc.cli import policies
+from policyc.cli.parser import Arguments, Parser, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policyc.analyses.images import Exits
+    from policyc.database.names import Database
+
+SUMMARY = "make a readable policy from raw images, hex dumps or C arrays"
+
+EPILOG = """\
+# both bitmaps of VT-x
+policyc decompile msr.bin io.bin -o theirs.pol
+# 8192 bytes can be two things
+policyc decompile bitmap.dat --as msrpm
+# from a dump
+xxd io.bin | policyc decompile - --as io
+"""
+
+AS = ("msr", "io", "msrpm", "iopm", "kvm")
+_LARGEST = 1 << 24
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="+", help="images, or text that shows one; - reads standard input"
+    )
+    parser.add_argument("--as", dest="kind", choices=AS, help="what the image is, where its size does not say")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the policy here instead of to standard output")
+    policies.add_database(parser)
+
+
+def run(args: Arguments) -> int:
+    from policyc.analyses.decompile import Contradiction, decompile
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    names = policies.database(args)
+    images = [_image(args, word) for word in args.images]
+    kinds = [exits.image for exits, _ in images]
+    twice = next((each for each in kinds if kinds.count(each) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two of the images are a {twice}", "a policy has one; `policyc diff` compares two")
+    said = ", ".join("standard input" if word == "-" else os.path.basename(word) for word in args.images)
+    # The last bits of an IOPM belong to no port, and follow the default.
+    closed = next((data[-1] == 0xFF for exits, data in images if exits.image == "iopm.bin"), None)
+    try:
+        text = decompile([exits for exits, _ in images], names, " ".join(said.split()), closed)
+    except Contradiction as reason:
+        raise UnreadableError(str(reason)) from None
+    for kind, bytes_differ in _tried(text, images, names):
+        if bytes_differ:
+            sys.stderr.write(
+                f"policyc: {kind}: {bytes_differ:,} bytes that decide nothing are not as policyc writes them\n"
+            )
+    if args.output is None:
+        sys.stdout.write(text)
+    else:
+        with open(args.output, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    return 0
+
+
+def _image(args: Arguments, word: str) -> tuple[Exits, bytes]:
+    from policyc.analyses.dumps import bytes_of
+    from policyc.analyses.images import kinds_of, read_image
+    from policyc.cli.subjects import image_kind
+    from policyc.vocabulary.diagnostic import UnreadableError
+
+    if word == "-":
+        data = sys.stdin.buffer.read(_LARGEST)
+    else:
+        with open(word, "rb") as stream:
+            data = stream.read(_LARGEST)
+    if not kinds_of(data) or _textual(data):
+        shown = bytes_of(data.decode("utf-8", "replace"))
+        data = data if shown is None else shown
+    if not kinds_of(data):
+        raise UnreadableError(f"{word} is no image, and no hex dump or C array of one: {len(data):,} bytes")
+    try:
+        return read_image(image_kind(word, data, args.kind), data), data
+    except ValueError as reason:
+        raise UnreadableError(f"{word}: {reason}") from None
+
+
+def _textual(data: bytes) -> bool:
+    """Whether it begins like a C array, and not like the JSON of a KVM filter."""
+    return data[:1] == b"{" and b'"' not in data[:64]
+
+
+def _tried(text: str, images: Sequence[tuple[Exits, bytes]], names: Database) -> list[tuple[str, int]]:
+    """Compile the text, and hold what it makes exit to the images; how many bytes differ all the same, by image."""
+    from policyc import pipeline
+    from policyc.analyses.decompile import OWNERS, same
+    from policyc.analyses.images import FILTER, read_image
+    from policyc.semantics.decide import decide
+    from policyc.semantics.policy import Variant
+    from policyc.targets.registry import target
+
+    policy = pipeline.front("decompiled.pol", database=names, buffers={"decompiled.pol": text.encode()}).policy
+    decisions = decide(policy, Variant())
+    out = []
+    for exits, data in images:
+        made = target(OWNERS[exits.image]).images(policy, decisions)
+        (again,) = [each.data for each in made if each.name == exits.image]
+        assert same([read_image(exits.image, again)], [exits]), f"{exits.image} does not come out of its own policy"
+        differ = 0 if exits.image == FILTER else sum(a != b for a, b in zip(again, data, strict=False))
+        out.append((exits.image, differ + abs(len(again) - len(data)) * (exits.image != FILTER)))
+    return out
