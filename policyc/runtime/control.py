@@ -96,14 +96,22 @@ class Server:
 
 
 def _listen(path: str) -> socket.socket:
-    """A socket at the path; one that a dead process left there is replaced, any other file is not."""
+    """A socket at the path; one that a dead process left there is replaced, any other file is not.
+
+    It is made under another name: who finds it at the path can connect at once.
+    """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
+    draft = f"{path}.{os.getpid()}"
     try:
-        if _left_over(path):
-            os.unlink(path)
-        made.bind(path)
-        made.listen(4)
+        made.bind(draft)
+        try:
+            made.listen(4)
+            if _left_over(path):
+                os.unlink(path)
+            os.link(draft, path)  # Unlike a rename it never replaces anything.
+        finally:
+            os.unlink(draft)
     except (OSError, ValueError) as reason:
         made.close()
         raise UnreadableError(f"cannot listen at {shown(path)}: {why(reason)}") from None

@@ -107,9 +107,27 @@ def test_a_dead_runs_socket_is_replaced_and_a_living_ones_is_not(session, tmp_pa
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(path)
     with Server(path, session):
-        with pytest.raises(UnreadableError, match=r"cannot listen at .*in use"), Server(path, session):
+        with pytest.raises(UnreadableError, match=r"cannot listen at .*exists"), Server(path, session):
             pass
         assert ask(path, {"command": "status"})["ok"]
+
+
+def test_who_finds_the_socket_can_connect(session, tmp_path, monkeypatch) -> None:
+    """A script may wait for the file to appear: it is not there before somebody listens."""
+    path = str(tmp_path / "s")
+    seen = []
+    link = os.link
+
+    def watched(draft: str, final: str) -> None:
+        seen.append(os.path.exists(final))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+            made.connect(draft)  # Refused, if nobody listened yet.
+        link(draft, final)
+
+    monkeypatch.setattr("os.link", watched)
+    with Server(path, session):
+        assert seen == [False]
+        assert os.listdir(tmp_path) == ["s"]
 
 
 def test_a_file_that_is_no_socket_is_left_alone(session, tmp_path) -> None:
