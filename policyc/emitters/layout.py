@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from policyc.semantics.decide import selected
@@ -25,12 +25,12 @@ from policyc.vocabulary.intervals import Intervals, intersect, subtract, union
 from policyc.vocabulary.span import Span
 
 WINDOWS = (0x0000_0000, 0xC000_0000, 0xC001_0000)
-"""First MSRs of the windows that the search has buckets for (find_msr in templates/exit_handler/decide.c)."""
+"""First MSRs of the windows that have pages (find_msr in templates/exit_handler/decide.c)."""
 WINDOW_SIZE = 0x2000
+PAGE = 256
+"""Addresses of a page: the steps from its first address's run to any other's fit a byte."""
 FEW_RUNS = 8
-"""Up to so many runs a plain binary search will do, and needs no room for buckets."""
-WIDEST_SHIFT = 8
-"""Buckets of at most 256 addresses: a kilobyte for a table of ports, measured with bench/dispatch.py."""
+"""Up to so many runs a plain binary search will do, and needs no room for pages."""
 
 STATE_PENDING = 0
 """The word of the state that every policy has."""
@@ -49,13 +49,12 @@ class Asked(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Runs of one or more columns. starts[bucket]: run of the bucket's first address, then the last run; or empty."""
+    """Runs of one or more columns. pages: of each page its first address's run, and the number of its steps; or empty."""
 
     number: int
     space: str
     runs: tuple[Run, ...]
-    starts: tuple[int, ...]
-    shift: int
+    pages: tuple[tuple[int, int], ...]
 
 
 class Cells(NamedTuple):
@@ -95,7 +94,8 @@ class ProfileTables(NamedTuple):
 class Layout(NamedTuple):
     """Everything in the tables, in numbers. links: numbers in asked, DEFAULT_RULE for the default.
 
-    chains: where in links each chain begins. words: the state's size. port_word: the first word of port cells.
+    chains: where in links each chain begins. steps: a byte for each address of a page, how many runs it is past the
+    page's first; equal ones are laid out once. words: the state's size. port_word: the first word of port cells.
     """
 
     asked: tuple[Asked, ...]
@@ -104,6 +104,7 @@ class Layout(NamedTuple):
     links: tuple[int, ...]
     chains: dict[tuple[int, ...], int]
     tables: tuple[Table, ...]
+    steps: tuple[bytes, ...]
     msr_cells: tuple[Cells, ...]
     port_cells: tuple[Cells, ...]
     resets: tuple[tuple[Reset, ...], ...]
@@ -136,7 +137,7 @@ def lay_out(policy: Policy, maps: Mapping[Variant, DecisionMap]) -> Layout:
         profiles.append(ProfileTables(name, tuple(classes), *entries))
     return Layout(
         tuple(desk.asked), tuple(desk.actions), tuple(desk.conditions), tuple(desk.links), desk.chains,
-        tuple(desk.tables.values()), msr_cells, port_cells, tuple(desk.resets), tuple(profiles), past,
+        tuple(desk.tables.values()), tuple(desk.steps), msr_cells, port_cells, tuple(desk.resets), tuple(profiles), past,
         words if port_cells else 0, words + (bytes_ + 7) // 8,
     )  # fmt: skip
 
@@ -170,6 +171,7 @@ class _Desk:
         self.links: list[int] = []
         self.chains: dict[tuple[int, ...], int] = {}
         self.tables: dict[tuple[str, tuple[Run, ...]], Table] = {}
+        self.steps: dict[bytes, int] = {}
         self.resets: dict[tuple[Reset, ...], int] = {}
         self.defaults: dict[tuple[str, Span | None, Actions], int] = {}
         self.words = STATE_PENDING + 1
@@ -213,8 +215,8 @@ class _Desk:
         if known is None:
             for run in runs:
                 self.chain(run.chain)
-            starts, shift = buckets(space, runs)
-            known = self.tables[space, runs] = Table(len(self.tables), space, runs, starts, shift)
+            pages = tuple((run, self.steps.setdefault(steps, len(self.steps))) for run, steps in paged(space, runs))
+            known = self.tables[space, runs] = Table(len(self.tables), space, runs, pages)
         return known.number
 
 
@@ -232,26 +234,26 @@ def words_before(actions: Actions, words: int) -> tuple[int, int]:
     return 0, words
 
 
-def buckets(space: str, runs: tuple[Run, ...]) -> tuple[tuple[int, ...], int]:
-    """For each bucket of 1 << shift addresses the run of its first address; then the last run.
+def paged(space: str, runs: tuple[Run, ...]) -> Iterator[tuple[int, bytes]]:
+    """For each page the run of its first address, and how many runs past that one each of its addresses is.
 
-    The shift makes at least about as many buckets as there are runs, so that a bucket holds few and the search in it is
-    short. Empty where there are few runs anyway.
+    Nothing where there are few runs anyway.
     """
     if len(runs) <= FEW_RUNS:
-        return (), 0
+        return
     firsts = (0,) if space == IO else WINDOWS
     size = PORT_LAST + 1 if space == IO else WINDOW_SIZE
-    shift = WIDEST_SHIFT
-    while shift > 4 and (size >> shift) * len(firsts) < len(runs):
-        shift -= 1
-    starts, at = [], 0
-    for first in firsts:
-        for address in range(first, first + size, 1 << shift):
-            while runs[at].hi < address:
+    at = 0
+    for window in firsts:
+        for page in range(window, window + size, PAGE):
+            while runs[at].hi < page:
                 at += 1
-            starts.append(at)
-    return (*starts, len(runs) - 1), shift
+            first, steps = at, b""
+            while len(steps) < PAGE:
+                at = first if not steps else at + 1
+                inside = min(runs[at].hi - page + 1, PAGE)
+                steps += bytes((at - first,)) * (inside - len(steps))
+            yield first, steps
 
 
 def _shadowing(policy: Policy, space: str) -> list[Rule]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from policyc.emitters import ctext
-from policyc.emitters.layout import Asked, Cells, ClassTables, Layout, Reset, Table
+from policyc.emitters.layout import PAGE, Asked, Cells, ClassTables, Layout, Reset, Table
 from policyc.semantics.policy import DEFAULT_RULE, Actions, Condition, Policy, VcpuClass
 from policyc.vocabulary.access import COLUMN_NAMES, COLUMNS, IO, MSR
 from policyc.vocabulary.span import Span
@@ -57,11 +57,19 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
             _links(laid, places),
         ),
     ]
+    made.append(
+        Array(
+            _comment("Of 256 addresses each: how many runs it is past the first address's."),
+            "uint8_t",
+            f"{prefix}_steps",
+            tuple(line for number, steps in enumerate(laid.steps) for line in _steps(number, steps)),
+        )
+    )
     for table in laid.tables:
         made += _table(laid, table, prefix, places)
     made.append(
         _array(
-            "Runs, buckets, the last run, the size of a bucket.",
+            "Runs, pages, steps, the last run.",
             "struct policyc_table",
             f"{prefix}_tables",
             laid.tables,
@@ -218,25 +226,32 @@ def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Arr
         text = " ".join(_decider(link, laid, places) for link in _chain(laid, run.chain))
         where = f"{run.lo:#0{digits + 2}x}..{run.hi:#0{digits + 2}x}"
         rows.append(beside(f"{{ {run.hi:#0{digits + 2}x}, {laid.chains[run.chain]} }},", f"{where} {text}"))
-    numbers = [f"{start}," for start in table.starts]
-    packed = []
-    line = ""
-    for each in numbers:
-        if len(line) + len(each) + 1 > ctext.COLUMNS - ctext.TAB:
-            packed.append(f"\t{line}")
-            line = ""
-        line = f"{line} {each}" if line else each
-    if line:
-        packed.append(f"\t{line}")
     return (
         Array(_comment(f"For {said}."), "struct policyc_run", f"{name}_runs", tuple(rows)),
         Array(
-            _comment(f"The run where each {1 << table.shift} addresses begin."),
-            "uint32_t",
-            f"{name}_start",
-            tuple(packed),
+            _comment("The run where each 256 addresses begin, and their steps."),
+            "struct policyc_page",
+            f"{name}_pages",
+            _packed(f"{{ {run}, {number * PAGE} }}," for run, number in table.pages),
         ),
     )
+
+
+def _steps(number: int, steps: bytes) -> tuple[str, ...]:
+    return (f"\t/* {number * PAGE} */", *_packed(f"{step}," for step in steps))
+
+
+def _packed(entries: Iterable[str]) -> tuple[str, ...]:
+    """As many entries on a line as fit."""
+    lines: list[str] = []
+    line = ""
+    for each in entries:
+        if len(line) + len(each) + 1 > ctext.COLUMNS - ctext.TAB:
+            lines.append(f"\t{line}")
+            line = each
+        else:
+            line = f"{line} {each}" if line else each
+    return (*lines, f"\t{line}") if line else ()
 
 
 def _chain(laid: Layout, chain: tuple[int, ...]) -> list[int]:
@@ -251,8 +266,9 @@ def _decider(link: int, laid: Layout, places: Places) -> str:
 def _table_entry(table: Table, prefix: str) -> Iterable[str]:
     name = f"{prefix}_table_{table.number}"
     yield f"\t{{ {name}_runs,"
-    yield f"\t  {f'{name}_start' if table.starts else NULL},"
-    yield f"\t  {len(table.runs) - 1}, {table.shift} }},"
+    yield f"\t  {f'{name}_pages' if table.pages else NULL},"
+    yield f"\t  {f'{prefix}_steps' if table.pages else NULL},"
+    yield f"\t  {len(table.runs) - 1} }},"
 
 
 def _cells(each: Cells) -> Iterable[str]:

@@ -69,20 +69,12 @@ static bool has_bit(const struct policyc_frame *frame, uint32_t index)
 	       window_of(index) < frame->windows;
 }
 
-/*
- * The run of an address. bucket: the runs of the bucket's first address and
- * of the next bucket's; NULL to search all runs.
- */
-static inline uint32_t search(const struct policyc_table *table,
-			      const uint32_t *bucket, uint32_t address)
+/* The run of an address, among all. */
+static uint32_t search(const struct policyc_table *table, uint32_t address)
 {
 	uint32_t low = 0;
 	uint32_t high = table->last;
 
-	if (bucket != NULL) {
-		low = bucket[0];
-		high = bucket[1];
-	}
 	while (low < high) {
 		const uint32_t middle = low + (high - low) / 2u;
 
@@ -94,29 +86,31 @@ static inline uint32_t search(const struct policyc_table *table,
 	return low;
 }
 
-/* Buckets of MSRs: the windows' one behind the other, none for the rest. */
+/* The run of an address by its place in the pages: no search, no branch. */
+static inline uint32_t look_up(const struct policyc_table *table,
+			       uint32_t place)
+{
+	const struct policyc_page *page = &table->pages[place >> 8];
+
+	return page->run + table->steps[page->steps + (place & 0xffu)];
+}
+
 static inline uint32_t find_msr(const struct policyc_table *table,
 				uint32_t index)
 {
 	const uint32_t window = window_of(index);
-	const uint32_t *bucket = NULL;
 
-	if (table->start != NULL && window != POLICYC_SVM_WINDOWS) {
-		const uint32_t folded = window << 13 | (index & 0x1fffu);
-
-		bucket = &table->start[folded >> table->shift];
-	}
-	return search(table, bucket, index);
+	if (table->pages == NULL || window == POLICYC_SVM_WINDOWS)
+		return search(table, index);
+	return look_up(table, window << 13 | (index & 0x1fffu));
 }
 
 static inline uint32_t find_port(const struct policyc_table *table,
 				 uint32_t port)
 {
-	const uint32_t *bucket = NULL;
-
-	if (table->start != NULL)
-		bucket = &table->start[port >> table->shift];
-	return search(table, bucket, port);
+	if (table->pages == NULL)
+		return search(table, port);
+	return look_up(table, port);
 }
 
 static bool condition_holds(const struct policyc_condition *condition,

@@ -269,16 +269,21 @@ struct policyc_run {
 
 #define POLICYC_DEFAULT 0xffffffffu	/* a link to the default */
 
+/* 256 addresses. From steps on: how many runs each is past the first one's. */
+struct policyc_page {
+	uint32_t run;		/* of the page's first address */
+	uint32_t steps;		/* its bytes begin here; pages may share */
+};
+
 /*
- * Runs in order, without gap. start[bucket] is the run of the bucket's first
- * address; a bucket holds 1 << shift ports, or MSRs of the three windows one
- * behind the other. A table of few runs has no buckets: start is NULL.
+ * Runs in order, without gap. pages: of all ports, or of the MSRs of the three
+ * windows one behind the other. A table of few runs has none: NULL.
  */
 struct policyc_table {
 	const struct policyc_run *runs;
-	const uint32_t *start;
+	const struct policyc_page *pages;
+	const uint8_t *steps;
 	uint32_t last;		/* the last run's number */
-	uint8_t shift;
 };
 
 /* Shadow cells of first..last, from cell: MSRs have words, ports bytes. */

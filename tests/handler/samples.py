@@ -22,7 +22,7 @@ def forward(name: str) -> Action:
 
 
 def everything(name: str = "vm") -> Policy:
-    """Every action, conditions, two classes of vCPUs, two profiles; and so many ranges that tables have buckets."""
+    """Every action, conditions, two classes of vCPUs, two profiles; and so many ranges that tables have pages."""
     ports = tuple((lo, lo + lo // 16 % 5) for lo in range(0x1000, 0x1200, 16))
     msrs = tuple(
         (first + at, first + at) for first in (0x300, 0xC0000300, 0xC0010300) for at in range(0, 0x1C00, 0x1C0)
@@ -32,6 +32,7 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "io", 0xA0 + 4 * at, "out", KILL, when=(condition(f"value & 0xffffffff {op} 0x80000041"),))
         for at, op in enumerate(("==", "!=", "<", "<=", ">", ">="))
     ]
+    masked = (Action("mask", (("and", 0xFFFF_00FF_FFFF_F0F7), ("or", 0x8008))),)
     both = (condition("value & 0x41 == 0x41"), condition("cpl == 0"))
     made = make(
         rule("intercept", "msr", 0xC0000080, "write", efer, label="efer"),
@@ -64,6 +65,14 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "io", 0xD1, None),
         rule("intercept", "io", 0xD4, None, (Action("drop"),)),
         rule("intercept", "io", 0xD5, None, (Action("count"), Action("drop"))),
+        # Values for bytes that a rule decides only in part; a condition on the value that a read's 0 would meet.
+        rule("intercept", "io", (0xE0, 0xE2), None, masked),
+        rule("intercept", "io", (0xFFFE, 0xFFFF), None, const(0x7766)),
+        rule("intercept", "io", (0xE8, 0xEB), None, KILL, when=(condition("value & 0x2 == 0"),)),
+        rule("intercept", "io", 0xF0, None, (Action("inject", (("vector", 17),)),)),
+        rule("intercept", "msr", 0x20, None, masked),
+        rule("intercept", "msr", 0x21, None, (Action("drop"),)),
+        rule("intercept", "msr", 0x22, None, KILL, when=(condition("cpl == 3"),)),
         profiles=(profile("hardened"),),
     )
     return made._replace(name=name)

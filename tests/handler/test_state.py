@@ -98,6 +98,13 @@ def test_a_wide_reset_value_is_repeated_from_the_begin_of_its_range(tmp_path) ->
     assert inp(machine, 0xCFD, 4) == 0x44332211
 
 
+def test_a_reset_value_begins_with_its_range_wherever_its_cells_are(tmp_path) -> None:
+    dword = 0b1001_0000  # IN and OUT of 4 bytes
+    first = rule("intercept", "io", (0x10, 0x12), None, shadow(0xEE))
+    machine = Native(make(first, rule("intercept", "io", (0x40, 0x43), dword, shadow(0x44332211))), tmp_path)
+    assert inp(machine, 0x40, 4) == 0x44332211
+
+
 def test_rules_that_shadow_one_register_share_its_cell(tmp_path) -> None:
     machine = Native(
         make(

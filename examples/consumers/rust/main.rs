@@ -48,9 +48,9 @@ struct Run {
 #[repr(C)]
 struct Table {
     runs: *const Run,
-    start: *const u32,
+    pages: *const c_void,
+    steps: *const u8,
     last: u32,
-    shift: u8,
 }
 
 #[repr(C)]
