@@ -25,7 +25,7 @@ SIZES = (10, 100, 1000, 4000)
 TRAFFIC = ("uniform", "hot")
 FLAGS = ("-std=gnu11", "-O2", "-ffreestanding")
 SAMPLES = 8192
-ROUNDS = 60
+ROUNDS = 200
 HERE = Path(__file__).parent
 SIGNATURE = "static inline uint32_t find_port(const struct policyc_table *table,\n\t\t\t\t uint32_t port)\n"
 

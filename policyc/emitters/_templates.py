@@ -8,7 +8,7 @@ from policyc.emitters.instant import Undefined, environment, missing
 
 DIGESTS = {
     'exit_handler.c.jinja': 'e53ec73de0cb0649806b6b9fd599e438ef42c02d9d7d77a74ebd5fd4a24636fd',
-    'exit_handler.h.jinja': '2aa6721667aa68871c395bc555d7473f70d3b7dcc76817876414dcf8fe420cc4',
+    'exit_handler.h.jinja': 'b7d2dac8b6939412358a0cff1ebf609f126d7f7edbe0470366703ddb00026868',
 }
 
 
@@ -257,7 +257,7 @@ def exit_handler_h(context, missing=missing, environment=environment):
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
     yield '_init(struct '
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
-    yield '_vcpu *vcpu,\n\tuint32_t number, const struct policyc_hooks *hooks, void *context);\n\n/* Gives all shadowed registers the values of a reset. */\nvoid '
+    yield '_vcpu *vcpu,\n\tuint32_t number, const struct policyc_hooks *hooks, void *context);\n\n/* Gives shadowed registers the values of a reset; nothing is pending then. */\nvoid '
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
     yield '_reset(struct '
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))

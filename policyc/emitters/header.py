@@ -152,7 +152,7 @@ def _words(laid: Layout) -> tuple[str, ...]:
     """Which words of the state hold what, in words."""
     rules = [each for each in laid.asked if each.slot]
     first_cell = laid.msr_cells[0].cell if laid.msr_cells else laid.port_word or laid.words
-    parts = [f"Word {STATE_PENDING}: whether a hook answered POLICYC_PENDING last."]
+    parts = [f"Word {STATE_PENDING}: what a hook answered POLICYC_PENDING to last; 0: nothing."]
     if first_cell > STATE_PENDING + 1 and rules:
         parts.append(f"Words {STATE_PENDING + 1}..{first_cell - 1}: counters, and what log(rate) remembers.")
     if laid.msr_cells:

@@ -4,6 +4,7 @@
 
 /* Words of the state that every policy has; what follows is in the header. */
 #define POLICYC_STATE_PENDING 0u
+#define POLICYC_NOT_PENDING 0u
 
 /* Vectors that push an error code: 8, 10..14, 17, 21 (SDM vol. 3A 6.15). */
 #define POLICYC_ERROR_CODES 0x00227d00u
@@ -294,6 +295,16 @@ static void act_before(const struct policyc_frame *frame,
 	}
 }
 
+/* What was pending: the address and the rule, which make up no 0. */
+static uint64_t pending_mark(const struct policyc_frame *frame,
+			     const struct policyc_rule *rule,
+			     const struct policyc_access *access)
+{
+	const uint64_t number = (uint64_t)(rule - frame->tables->rules) + 1u;
+
+	return (uint64_t)access->address << 32 | (number & UINT32_MAX);
+}
+
 /*
  * Decides one access and carries it out. After POLICYC_DONE a read's value is
  * in the access, cut to its width; after POLICYC_FAULT the fault is.
@@ -313,11 +324,17 @@ static enum policyc_status perform(const struct policyc_frame *frame,
 		verdict = decide_msr(frame, access);
 	access->line = verdict.rule->line;
 	access->file = verdict.rule->file;
-	/* What was answered "later" has been logged and counted by then. */
-	if (*pending == 0)
+	/*
+	 * What was answered "later" has been logged and counted by then; but
+	 * another access may come instead, or another value, another rule.
+	 */
+	if (*pending == POLICYC_NOT_PENDING ||
+	    *pending != pending_mark(frame, verdict.rule, access))
 		act_before(frame, verdict.rule, access);
+	*pending = POLICYC_NOT_PENDING;
 	status = believed(act(frame, verdict, access));
-	*pending = status == POLICYC_PENDING;
+	if (status == POLICYC_PENDING)
+		*pending = pending_mark(frame, verdict.rule, access);
 	access->value &= ones(access->width);
 	return status;
 }

@@ -154,7 +154,7 @@ static bool rule_holds(const struct policyc_frame *frame,
 }
 
 /* The first rule of a chain that holds; the last one of a chain always does. */
-static const struct policyc_rule *
+static inline const struct policyc_rule *
 ask_chain(const struct policyc_frame *frame, uint32_t link,
 	  const struct policyc_access *access)
 {

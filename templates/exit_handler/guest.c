@@ -31,8 +31,11 @@ static enum policyc_status conclude(const struct policyc_frame *frame,
 {
 	const struct policyc_vcpu *vcpu = frame->vcpu;
 
-	if (status == POLICYC_FAULT)
+	if (status == POLICYC_FAULT) {
+		/* Of a string's memory too: the guest leaves the access. */
+		frame->state[POLICYC_STATE_PENDING] = POLICYC_NOT_PENDING;
 		vcpu->hooks->inject(vcpu->context, &access->fault);
+	}
 	return status;
 }
 

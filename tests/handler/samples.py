@@ -67,7 +67,7 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "io", 0xD5, None, (Action("count"), Action("drop"))),
         # Values for bytes that a rule decides only in part; a condition on the value that a read's 0 would meet.
         rule("intercept", "io", (0xE0, 0xE2), None, masked),
-        rule("intercept", "io", (0xFFFE, 0xFFFF), None, const(0x7766)),
+        rule("intercept", "io", (0xFFFE, 0xFFFF), "in", const(0x7766)),
         rule("intercept", "io", (0xE8, 0xEB), None, KILL, when=(condition("value & 0x2 == 0"),)),
         rule("intercept", "io", 0xF0, None, (Action("inject", (("vector", 17),)),)),
         rule("intercept", "msr", 0x20, None, masked),

@@ -10,6 +10,7 @@ import pytest
 from policyc.semantics.policy import Action
 from tests.handler.native import (
     DONE,
+    FAULT,
     OUT,
     PENDING,
     WRMSR,
@@ -21,7 +22,7 @@ from tests.handler.native import (
     Registry,
 )
 from tests.handler.samples import everything
-from tests.semantics.policies import defaults, make, profile, rule
+from tests.semantics.policies import condition, defaults, make, profile, rule
 
 SHADOW = "shadow"
 
@@ -225,6 +226,59 @@ def test_what_was_pending_is_logged_and_counted_once(tmp_path) -> None:
     assert machine.vmx(31) == DONE
     assert [event[0] for event in machine.events] == ["log", "notify"]
     assert list(machine.vcpu.state) == [0, 2]
+
+
+COUNTED = (Action("count"), Action("notify"))
+
+
+@pytest.fixture
+def counting(tmp_path):
+    """An access that counts and is pending already: IN of a byte at 0x40, by the first of three rules that count."""
+    policy = make(
+        rule("intercept", "io", 0x40, None, COUNTED, when=(condition("value < 0x10"),)),
+        rule("intercept", "io", (0x40, 0x41), None, COUNTED),
+        rule("intercept", "msr", 0x10, None, COUNTED),
+    )
+    machine = Native(policy, tmp_path)
+    machine.answers["notify"] = PENDING
+    machine.guest.rax = 1
+    assert machine.io(0x40, 1, read=False) == PENDING
+    assert list(machine.vcpu.state)[1:] == [1, 0, 0]
+    machine.answers["notify"] = DONE
+    return machine
+
+
+def test_another_access_than_the_pending_one_is_counted(counting) -> None:
+    rdmsr(counting, 0x10)
+    assert list(counting.vcpu.state) == [0, 1, 0, 1]
+
+
+def test_the_pending_access_with_a_value_that_another_rule_decides_is_counted_there(counting) -> None:
+    out(counting, 0x40, 1, 0x20)
+    assert list(counting.vcpu.state) == [0, 1, 1, 0]
+
+
+def test_another_address_of_the_pending_rule_is_counted(counting) -> None:
+    counting.answers["notify"] = PENDING
+    assert counting.io(0x40, 1, read=True) == PENDING
+    assert counting.io(0x41, 1, read=True) == PENDING
+    assert counting.io(0x41, 1, read=True) == PENDING
+    assert list(counting.vcpu.state)[1:] == [1, 2, 0]
+
+
+def test_a_reset_forgets_what_was_pending(counting) -> None:
+    counting.function("reset", None)(ctypes.byref(counting.vcpu), counting.profile)
+    out(counting, 0x40, 1, 1)
+    assert list(counting.vcpu.state) == [0, 2, 0, 0]
+
+
+def test_a_fault_of_memory_forgets_what_was_pending(counting) -> None:
+    counting.answers["notify"] = PENDING
+    counting.answers["read"] = DONE
+    assert counting.io(0x41, 1, read=False, string=True) == PENDING
+    counting.answers["read"] = FAULT
+    assert counting.io(0x41, 1, read=False, string=True) == FAULT
+    assert list(counting.vcpu.state) == [0, 1, 1, 0]
 
 
 # set-up, classes, profiles
