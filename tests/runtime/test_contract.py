@@ -12,6 +12,7 @@ import pytest
 from policyc.runtime import backend as backends
 from policyc.runtime.auto import Auto
 from policyc.runtime.backend import Exits
+from policyc.runtime.endings import ENDED, Ending
 from policyc.runtime.guest import flat, prepare
 from policyc.runtime.session import Session
 from policyc.vocabulary.diagnostic import UnreadableError
@@ -131,21 +132,39 @@ def test_a_triple_fault_is_a_crash_and_says_so(name, bits) -> None:
     assert (ran.how, ran.report.ending.text[:12]) == ("crashed", "triple fault")
 
 
-def test_a_profile_is_switched_while_the_guest_spins(name) -> None:
-    policy = PLAIN + "intercept msr 0x8b read -> const(1)\nprofile late {\n    intercept msr 0x8b read -> const(2)\n}\n"
-    spin = code("again:\nmov ecx, 0x8b\nrdmsr\njmp again", 32)
+def spinning(name, policy: str, body: str, changes, **options):
+    """Run a guest that spins, and meanwhile, from another thread, ``changes(session)``; then stop it."""
     told = Recorder()
     with closing(backends.make(name)) as backend:
-        session = Session(backend, prepare(flat(spin, 32)), bundle(policy), observer=told, watch=True, timeout=1)
-        thread = threading.Timer(0.2, session.switch, ("late",))
+        start = prepare(flat(code(body, 32), 32))
+        session = Session(backend, start, bundle(policy), observer=told, timeout=60, **options)
+
+        def change() -> None:
+            try:
+                changes(session)
+            finally:
+                session.stop(Ending(ENDED, "the changes are made"))
+
+        thread = threading.Timer(0.1, change)
         thread.start()
         report = session.run()
         thread.join()
+    return report, told
+
+
+def test_a_profile_is_switched_while_the_guest_spins(name) -> None:
+    policy = PLAIN + "intercept msr 0x8b read -> const(1)\nprofile late {\n    intercept msr 0x8b read -> const(2)\n}\n"
+
+    def change(session) -> None:
+        session.switch("late")
+        time.sleep(0.1)
+
+    report, told = spinning(name, policy, "again:\nmov ecx, 0x8b\nrdmsr\njmp again", change, watch=True)
     answers = [each.answer for each in told.exits]
     assert answers == sorted(answers)
     assert set(answers) == {1, 2}
     assert [each.profile for each in report.switches] == ["late"]
-    assert 0 < report.switches[0].latency < 1
+    assert 0 < report.switches[0].latency < 5
 
 
 def test_what_both_profiles_trap_exits_throughout_many_switches(name) -> None:
@@ -154,21 +173,15 @@ def test_what_both_profiles_trap_exits_throughout_many_switches(name) -> None:
         "intercept msr 0x8b read -> const(0x77)\nintercept msr 0x10 read\n"
         "profile a {\n    intercept msr 0x174..0x176\n}\nprofile b {\n    allow msr 0x10 read\n}\n"
     )
-    spin = code("again:\nmov ecx, 0x8b\nrdmsr\ncmp eax, 0x77\nje again\nhlt", 32)
-    with closing(backends.make(name)) as backend:
-        session = Session(backend, prepare(flat(spin, 32)), bundle(policy), timeout=1)
 
-        def switch() -> None:
-            for turn in range(40):
-                session.switch(("a", "b", None)[turn % 3])
-                time.sleep(0.01)
+    def change(session) -> None:
+        for turn in range(60):
+            session.switch(("a", "b", None)[turn % 3])
+            time.sleep(0.002)
 
-        thread = threading.Timer(0.05, switch)
-        thread.start()
-        report = session.run()
-        thread.join()
-    assert report.ending.how == "timeout"
-    assert len(report.switches) > 20
+    report, _ = spinning(name, policy, "again:\nmov ecx, 0x8b\nrdmsr\ncmp eax, 0x77\nje again\nhlt", change)
+    assert (report.ending.text, len(report.switches)) == ("the changes are made", 60)
+    assert report.exits > 60
 
 
 def test_an_auto_rule_switches_after_the_access_it_names(name) -> None:
@@ -234,7 +247,7 @@ def test_a_third_partys_backend_is_one_class() -> None:
     with closing(backends.make("tests.runtime.test_contract:Silent")) as backend:
         session = Session(backend, prepare(flat(b"\xf4", 16)), bundle(PLAIN + "intercept io 0x60\n"))
         assert session.run().ending.text == "the guest halted"
-    with pytest.raises(UnreadableError, match="kvm, sim, or package"):
+    with pytest.raises(UnreadableError, match=r"kvm, sim, .*or package"):
         backends.make("xen")
     with pytest.raises(UnreadableError, match="cannot be imported"):
         backends.make("nowhere.at_all:Backend")
