@@ -72,7 +72,7 @@ def run(args: Arguments) -> int:
 def _image(args: Arguments, word: str) -> tuple[Exits, bytes]:
     from policyc.analyses.dumps import bytes_of
     from policyc.analyses.images import kinds_of, read_image
-    from policyc.cli.subjects import image_kind
+    from policyc.cli.subjects import unless_plain
     from policyc.vocabulary.diagnostic import UnreadableError
 
     if word == "-":
@@ -86,7 +86,7 @@ def _image(args: Arguments, word: str) -> tuple[Exits, bytes]:
     if not kinds_of(data):
         raise UnreadableError(f"{word} is no image, and no hex dump or C array of one: {len(data):,} bytes")
     try:
-        return read_image(image_kind(word, data, args.kind), data), data
+        return read_image(unless_plain(word, data, args.kind), data), data
     except ValueError as reason:
         raise UnreadableError(f"{word}: {reason}") from None
 

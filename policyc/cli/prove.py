@@ -24,12 +24,15 @@ EPILOG = """\
 policyc prove implies new.pol old.pol
 # both say the same in other words
 policyc prove equivalent old.pol new.pol
+# is a bundle what the policy says?
+policyc prove equivalent vm.bundle vm.pol
 # no access is passed by both
 policyc prove disjoint closed.pol vm.pol
 # each policy keeps what the `never allow` lines of a baseline say
 policyc prove never baseline.pol policies/*.pol
 """
 
+AS = ("msr", "io", "msrpm", "iopm", "kvm")
 RELATIONS = ("implies", "equivalent", "disjoint", "never")
 _VERBS = {
     "implies": ("implies", "does not imply"),
@@ -42,6 +45,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("relation", metavar="|".join(RELATIONS), choices=RELATIONS, help="what to prove")
     parser.add_argument("first", metavar="A", help="the policy it is said of; for never: the baseline")
     parser.add_argument("others", metavar="B", nargs="+", help="the policy it is compared with; for never: any number")
+    parser.add_argument("--as", dest="kind", choices=AS, help="what a raw image is, where its size does not say")
     parser.add_argument("--profile", metavar="NAME", help="under this profile of both; else under every profile")
     policies.add_database(parser)
     policies.add_format(parser)
@@ -63,11 +67,12 @@ def run(args: Arguments) -> int:
 
 def _relation(args: Arguments, names: Database) -> int:
     from policyc.analyses import implication
-    from policyc.cli.subjects import policy_side
+    from policyc.cli.subjects import load, sides
 
-    left, right = policy_side(args.first, names), policy_side(args.others[0], names)
+    first, second = load(args.first, names, args.kind), load(args.others[0], names, args.kind)
+    left, right = sides(first, second, args.profile)
     profiles = None
-    if args.profile is not None:
+    if args.profile is not None and first.side is not None and second.side is not None:
         for side in (left, right):
             policies.variant(side.policy, args.profile, None)
         profiles = [(args.profile, args.profile)]
@@ -156,6 +161,8 @@ def _rule(side: Side, verdict: Verdict, column: int, profile: str | None) -> tup
         if written is None:
             return "by default", ""
         span = written
+    if not span.source.text:  # A raw image has no lines.
+        return safe(span.source.name), ""
     return safe(f"{span.source.name}:{span.line}"), safe(" ".join(span.text.split()))
 
 

@@ -100,6 +100,7 @@ def run(args: Arguments) -> int:
 
 def _view(args: Arguments, names: Database) -> View:
     from policyc.analyses.images import kinds_of
+    from policyc.cli.subjects import image_kind
 
     if args.from_ir:
         return _policy(args, names)
@@ -108,7 +109,7 @@ def _view(args: Arguments, names: Database) -> View:
     if args.subject != "-" and (args.kind or not args.subject.endswith(".pol")):
         data = _bytes(args.subject)
         if args.kind or kinds_of(data):
-            return _images(args, {_kind(args, data): data}, names)
+            return _images(args, {image_kind(args.subject, data, args.kind): data}, names)
     return _policy(args, names)
 
 
@@ -227,24 +228,6 @@ def _name(lo: int, hi: int, space: str, names: Database) -> str:
 
 
 # images and bundles
-
-
-def _kind(args: Arguments, data: bytes) -> str:
-    """Which image the bytes are: what --as says, what the size says, or what the file is called."""
-    from policyc.analyses.images import FILTER, kinds_of
-
-    if args.kind:
-        return FILTER if args.kind == "kvm" else f"{args.kind}.bin"
-    kinds = kinds_of(data)
-    if len(kinds) == 1:
-        return kinds[0]
-    named = [each for each in kinds if args.subject.endswith(each)]
-    if named:
-        return named[0]
-    raise UsageError(
-        f"{args.subject}: {len(data):,} bytes are a pair of VMX I/O bitmaps or an SVM MSR permission map",
-        "say which: --as io or --as msrpm",
-    )
 
 
 def _images(args: Arguments, files: dict[str, bytes], names: Database) -> View:

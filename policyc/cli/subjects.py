@@ -47,7 +47,7 @@ def load(word: str, names: Database, kind: str | None = None) -> Subject:
         with open(word, "rb") as stream:
             data = stream.read(1 << 24)
         if kinds_of(data):
-            return Subject(word, None, None, image_kind(word, data, kind), data)
+            return Subject(word, None, None, unless_plain(word, data, kind), data)
     return Subject(word, policy_side(word, names))
 
 
@@ -68,15 +68,20 @@ def policy_side(word: str, names: Database, shown: str | None = None) -> Side:
     return side(policy)
 
 
+def unless_plain(word: str, data: bytes, said: str | None) -> str:
+    """As image_kind, but what --as says is for images whose size leaves a choice: it may be said of one among several."""
+    from policyc.analyses.images import kinds_of
+
+    return image_kind(word, data, said if len(kinds_of(data)) > 1 else None)
+
+
 def image_kind(word: str, data: bytes, said: str | None) -> str:
     """Which image the bytes are: what --as says, what the size says, or what the file is called."""
     from policyc.analyses.images import FILTER, kinds_of
 
-    kinds = kinds_of(data)
     if said:
-        kind = FILTER if said == "kvm" else f"{said}.bin"
-        if kind in kinds:
-            return kind
+        return FILTER if said == "kvm" else f"{said}.bin"
+    kinds = kinds_of(data)
     if len(kinds) == 1:
         return kinds[0]
     named = [each for each in kinds if word.endswith(each)]

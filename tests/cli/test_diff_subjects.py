@@ -69,6 +69,7 @@ def test_two_images_of_one_policy_agree_where_both_decide(tmp_path: Path, capsys
     assert frame.run(["diff", str(unnamed), f"{bundle}/io.bin"]) == 2
     assert "--as io or --as msrpm" in capsys.readouterr().err
     diffed(capsys, str(unnamed), f"{bundle}/io.bin", "--as", "io", status=0)
+    diffed(capsys, f"{bundle}/iopm.bin", str(unnamed), "--as", "io", status=0)
 
 
 def test_an_altered_image_is_told_bit_by_bit(tmp_path: Path, capsys: Captured) -> None:

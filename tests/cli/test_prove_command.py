@@ -113,3 +113,17 @@ def test_misuse_is_told(words, said, tmp_path: Path, capsys: Captured, monkeypat
     policy(tmp_path, "plain.pol", "default exit\n")
     assert frame.run(["prove", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_bundle_and_an_image_are_proven_like_their_policy(tmp_path: Path, capsys: Captured) -> None:
+    vm, bundle = write(tmp_path), str(tmp_path / "vm.bundle")
+    assert frame.run(["compile", vm, "-o", bundle]) == 0
+    capsys.readouterr()
+    proved(capsys, "equivalent", bundle, vm, status=0)
+    proved(capsys, "equivalent", f"{bundle}/msr.bin", vm, status=0)
+    strict = policy(tmp_path, "strict.pol", "default exit\n")
+    proved(capsys, "implies", strict, f"{bundle}/io.bin", status=0)
+    head, image, rule = proved(capsys, "implies", f"{bundle}/io.bin", strict, status=1)
+    assert head.endswith("`in 0x0 width 1` is the proof")
+    assert image.split() == [f"{bundle}/io.bin", "passthrough", "by", "default"]
+    assert rule.split() == [strict, "exit", f"{strict}:2", "default", "exit"]
