@@ -247,9 +247,21 @@ def _print(args: Arguments, reviews: Sequence[Reviewed], result: Verdict, unread
     else:
         from policyc.cli import console
 
-        console.tell(result.left, args)
+        console.tell(_lines_shown_once(result.left), args)
         if not (args.fix and "-" in args.paths):  # There, standard output is the mended policy.
             print(_summary(reviews, result))
+
+
+def _lines_shown_once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Further findings about the very same place without its lines: an open default has a dozen."""
+    out: list[Diagnostic] = []
+    before = None
+    for each in found:
+        place = None if each.primary is None else each.primary.span
+        again = place is not None and place == before and not each.fixes and not each.secondary
+        out.append(each._replace(primary=None) if again else each)
+        before = place
+    return out
 
 
 def _summary(reviews: Sequence[Reviewed], result: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from policyc.lint.rule import Rule
 from policyc.lint.subject import Place, Subject, brief
@@ -15,7 +16,9 @@ from policyc.vocabulary.span import Span
 
 _NAMED = 3
 """Registers that a message names before it says how many more there are."""
-_LISTED = 12
+_LOOKED = 256
+"""Addresses that are looked at for those names."""
+_LISTED = 40
 """Ranges that a statement to copy may list; longer ones would be cut, and one that is cut is no statement."""
 
 
@@ -37,23 +40,20 @@ def found(
 
 
 def registers(subject: Subject, space: str, ranges: Intervals) -> str:
-    """``IA32_DEBUGCTL (0x1d9)``, ``ports CMOS_INDEX (0x70), CMOS_DATA (0x71) and 3 more``."""
+    """``IA32_DEBUGCTL (0x1d9)``, ``ports CMOS_INDEX (0x70), CMOS_DATA (0x71) and 3 more``; of a family, its first."""
+    database = subject.database
+    shown: dict[str, str] = {}
+    looked = (address for lo, hi in ranges for address in range(lo, hi + 1))
+    for address in islice(looked, _LOOKED):
+        name = database.msr_name(address) if space == MSR else database.port_name(address)
+        word = f"{address:#x}" if name is None else f"{name} ({address:#x})"
+        shown.setdefault(word if name is None else name.partition("[")[0], word)
+        if len(shown) == _NAMED:
+            break
     total = size(ranges)
-    shown: list[str] = []
-    for lo, hi in ranges:
-        for address in range(lo, min(hi, lo + _NAMED) + 1):
-            if len(shown) == _NAMED:
-                break
-            shown.append(_named(subject, space, address))
     rest = total - len(shown)
     word = "" if space == MSR else "port " if total == 1 else "ports "
-    return word + ", ".join(shown) + (f" and {rest:,} more" if rest else "")
-
-
-def _named(subject: Subject, space: str, address: int) -> str:
-    database = subject.database
-    name = database.msr_name(address) if space == MSR else database.port_name(address)
-    return f"{address:#x}" if name is None else f"{name} ({address:#x})"
+    return word + ", ".join(shown.values()) + (f" and {rest:,} more" if rest else "")
 
 
 def clause(columns: int) -> str:
@@ -66,14 +66,15 @@ def clause(columns: int) -> str:
 
 def close_it(rule: Rule, space: str, place: Place) -> str:
     """How to stop what a place lets through."""
-    what = listed(place.ranges, _LISTED) if len(place.ranges) <= _LISTED else "those above"
-    word = clause(place.columns)
-    if place.rule is None:
-        return f"intercept {space} {what}{word}"
-    if place.rule.traps:
-        return f"give {what} another action than passthrough, or `mask` what may be written"
-    if size(place.ranges) == size(place.rule.ranges):
+    if place.rule is not None and place.rule.traps:
+        return "give it another action than passthrough, or `mask` what may be written"
+    if place.rule is not None and size(place.ranges) == size(place.rule.ranges):
         return f'delete the `allow`, or waive it with a reason: # policyc: ignore[{rule.code}] reason="..."'
+    if len(place.ranges) > _LISTED:
+        return f"close what is not named: default {space} exit"
+    what = listed(place.ranges, _LISTED)
+    if place.rule is None:
+        return f"intercept {space} {what}{clause(place.columns)}"
     return leave_out(place.rule.verb, space, place.rule.span.text, what)
 
 
@@ -108,7 +109,7 @@ def opened(
     for place in subject.open(space, ranges, columns):
         named = registers(subject, space, place.ranges)
         said = f"{place.subject} lets a guest {what} {named}{where(place)}"
-        label = f"{size(place.ranges)} {'MSRs' if space == MSR else 'ports'} of this rule's concern"
+        label = f"{size(place.ranges)} {'MSRs' if space == MSR else 'ports'} in all"
         yield found(
             rule,
             place.span,

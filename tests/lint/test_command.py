@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,16 @@ class TestSettings:
         assert told(capsys, str(tmp_path)) == (1, [("vm.pol", "S403")])
 
 
+def test_the_settings_of_the_page_are_settings(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lint.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "policyc.toml").write_text(block)
+    config = read(str(tmp_path / "policyc.toml"), whole=True)
+    assert config.of(str(tmp_path / "monitors" / "blue.pol")).threat == "monitor"
+    assert config.fail_on == "warning"
+    assert config.settings.level("S406", "warning") == "error"
+
+
 class TestBaseline:
     def test_what_is_known_is_not_told_and_what_is_new_is(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -209,6 +220,14 @@ class TestForms:
         assert capsys.readouterr().out.startswith(f"::error file={path},line=5,endLine=5,col=11,")
         frame.run(["lint", str(path), "--select", "S401", "--format", "concise"])
         assert capsys.readouterr().out.startswith(f"{path}:5:11: error[S401] feature-control: ")
+
+    def test_a_line_with_many_findings_is_shown_once(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "vm.pol"
+        path.write_text(OPEN)
+        frame.run(["lint", str(path), "--select", "S401,S403,S411", "--color", "never"])
+        told = capsys.readouterr().err
+        assert told.count("default passthrough") == 1
+        assert [told.count(code) for code in ("S401]", "S403]", "S411]", "= help")] == [1, 1, 1, 3]
 
     def test_an_expired_waiver_is_held_against_the_given_date(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
