@@ -12,9 +12,10 @@ from policyc.analyses.images import BY_SIZE
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NUMBER = re.compile(r"\b(0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)(?:[uUlL]+|_?u(?:8|16|32|64))?\b")
-_LINE = re.compile(r"^([0-9a-fA-F]{4,16}):?[ \t]+((?:[0-9a-fA-F]{2,}[ \t]*)+?)(?:[ \t]{2,}.*|[ \t]*\|.*)?$")
-_END = re.compile(r"^[0-9a-fA-F]{4,16}:?$")
+_OFFSET = re.compile(r"([0-9a-fA-F]{4,16})(:?)(?:[ \t]+(.*))?")
+_BYTES = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _WORD = (1, 2, 4, 8)
+_LARGEST = max(BY_SIZE)
 
 
 def bytes_of(text: str) -> bytes | None:
@@ -33,7 +34,10 @@ def _array(text: str) -> bytes | None:
         return None
     body = _COMMENT.sub(" ", text)[start.end() :]
     end = re.search(r"[}\]]", body)
-    numbers = [int(each.replace("_", ""), 0) for each in _NUMBER.findall(body[: end.start()] if end else body)]
+    try:
+        numbers = [int(each.replace("_", ""), 0) for each in _NUMBER.findall(body[: end.start()] if end else body)]
+    except ValueError:  # An octal number, or digits that belong to no base.
+        return None
     for width in _WORD:
         if len(numbers) * width in BY_SIZE and max(numbers) < 1 << 8 * width:
             return b"".join(each.to_bytes(width, "little") for each in numbers)
@@ -53,22 +57,31 @@ def _dump(text: str) -> bytes | None:
     data = bytearray()
     last, repeat = b"", False
     for line in text.splitlines():
-        words = line.rstrip()
-        if words.strip() == "*":
+        words = line.strip()
+        if not words:
+            continue
+        if words == "*":
             repeat = True
             continue
-        end, match = _END.match(words.strip()), _LINE.match(words.strip())
-        if end is None and match is None:
-            if words:
-                return None
-            continue
-        offset = int((match.group(1) if match else words).strip().rstrip(":"), 16)
-        if repeat and last:
+        match = _OFFSET.fullmatch(words)
+        if match is None:
+            return None
+        offset, shown = int(match[1], 16), _line(match[3] or "", bool(match[2]))
+        if repeat and last and len(data) < offset <= _LARGEST:
             data += last * ((offset - len(data)) // len(last))
-        if offset != len(data):
+        if offset != len(data) or shown is None:
             return None
         repeat = False
-        if match:
-            last = bytes.fromhex("".join(match.group(2).split()))
-            data += last
+        if shown:
+            last = shown
+            data += shown
     return bytes(data)
+
+
+def _line(words: str, colon: bool) -> bytes | None:
+    """The bytes behind an offset, without the characters beside them: behind two spaces after xxd's colon, or a bar."""
+    digits = words.partition("  ")[0] if colon else words.partition("|")[0]
+    parts = digits.split()
+    if not all(_BYTES.fullmatch(each) for each in parts):
+        return None
+    return bytes.fromhex("".join(parts))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from time import process_time
 
 import pytest
 
@@ -175,3 +176,22 @@ def test_a_dump_of_the_real_tool_is_read(tmp_path: Path) -> None:
     (tmp_path / "msr.bin").write_bytes(data)
     words = ["od", "-Ax", "-tx1", "-v", str(tmp_path / "msr.bin")]
     assert bytes_of(subprocess.run(words, capture_output=True, check=True, text=True).stdout) == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000 " + "ab" * 5000 + "!",
+        "00000000: " + "abcd " * 5000 + "xyz",
+        "u8 map[] = { 0123, 089, 0x };",
+        "= {" * 3000,
+        "00000000  00\n*\nffffffffffff\n",
+        "/*" * 3000,
+        "",
+        "{",
+    ],
+)
+def test_text_that_shows_no_image_is_refused_at_once(text: str) -> None:
+    start = process_time()
+    assert bytes_of(text) is None
+    assert process_time() - start < 1
