@@ -12,13 +12,10 @@ from typing import Any, NamedTuple
 from policyc.bundle.read import BundleVariant, Manifest
 from policyc.proof.evaluate import Reading, Verdict, judge, read
 from policyc.proof.expected import KIND_NAMES, Evaluator, Sheet
+from policyc.runtime.words import actions, condition
 from policyc.semantics.policy import (
     DEFAULT_RULE,
     PASSTHROUGH,
-    VECTORS,
-    Action,
-    Actions,
-    Condition,
     Default,
     Defaults,
     Policy,
@@ -31,20 +28,16 @@ from policyc.vocabulary.intervals import normal
 from policyc.vocabulary.span import Source, Span
 
 _TOP_LAYER = 1 << 20
-_HOLDS = Condition("cpl", 0, "==", 0)
-_FAILS = Condition("cpl", 0, "!=", 0)
-"""Stand for any condition: the manifest does not say what it is, and bits do not depend on it."""
 _NOWHERE = Span(Source("manifest.json", ""), 0, 0)
 
 
 class Told(NamedTuple):
-    """One variant of a bundle. origin: by number of a rule here, the manifest's rule. depth: of its longest chain."""
+    """One variant of a bundle. origin: by number of a rule here, the manifest's rule."""
 
     reading: Reading
     origin: tuple[dict[str, Any], ...]
     msr: Sheet
     io: Sheet
-    depth: int
 
     def verdict(self, access: Access, target: str) -> Verdict:
         return judge(self.reading, access, target)
@@ -60,22 +53,18 @@ class Told(NamedTuple):
         return f"{rule['file']}:{rule['line']}{label}"
 
 
-def told(manifest: Manifest, number: int, target: str, failing: int = 0) -> Told:
-    """Variant ``number`` of a manifest, for one target. failing: so many rules of each chain, if they have conditions,
-    are taken not to apply; all others are taken to apply."""
+def told(manifest: Manifest, number: int, target: str) -> Told:
+    """Variant ``number`` of a manifest, for one target."""
     document = manifest.document
     variant = manifest.variants[number]
-    rules, origin = _rules(document, document["variants"][number], failing)
+    rules, origin = _rules(document, document["variants"][number])
     policy = _policy(manifest, variant, document["variants"][number]["defaults"], rules)
     reading = read(policy, Variant())
     evaluator = Evaluator(policy, frozenset((target,)))
-    depth = max((_TOP_LAYER - each.layer for each in rules), default=0) + 1
-    return Told(reading, origin, evaluator.sheet(reading, MSR), evaluator.sheet(reading, IO), depth)
+    return Told(reading, origin, evaluator.sheet(reading, MSR), evaluator.sheet(reading, IO))
 
 
-def _rules(
-    document: Mapping[str, Any], variant: dict[str, Any], failing: int
-) -> tuple[tuple[Rule, ...], tuple[dict[str, Any], ...]]:
+def _rules(document: Mapping[str, Any], variant: dict[str, Any]) -> tuple[tuple[Rule, ...], tuple[dict[str, Any], ...]]:
     """One rule for each place that a rule of the policy has in a column's chains."""
     ranges: dict[tuple[int, int, int, bool], list[tuple[int, int]]] = {}
     for column, name in enumerate(COLUMN_NAMES):
@@ -95,9 +84,9 @@ def _rules(
                 space=column_space(column),
                 ranges=normal(where),
                 columns=1 << column,
-                conditions=() if last else (_FAILS if place < failing else _HOLDS,),
+                conditions=() if last else tuple(condition(each) for each in told["conditions"]),
                 vcpus=None,
-                actions=PASSTHROUGH if told["verb"] == "allow" else _actions(told["actions"]),
+                actions=PASSTHROUGH if told["verb"] == "allow" else actions(told["actions"]),
                 layer=_TOP_LAYER - place,
                 profile=None,
                 module=0,
@@ -114,14 +103,14 @@ def _rules(
 def _policy(manifest: Manifest, variant: BundleVariant, defaults: dict[str, Any], rules: tuple[Rule, ...]) -> Policy:
     def default(words: list[str]) -> Default:
         traps = words != ["passthrough"]
-        return Default(traps, _actions(words), None)
+        return Default(traps, actions(words), None)
 
     name, vcpus = manifest.vcpu_classes[variant.vcpu_class]
     return Policy(
         name=manifest.policy,
         language=1,
         targets=(),
-        defaults=Defaults(default(defaults["msr"]), default(defaults["io"]), _actions(defaults["outside"]), None),
+        defaults=Defaults(default(defaults["msr"]), default(defaults["io"]), actions(defaults["outside"]), None),
         rules=rules,
         profiles=(),
         vcpu_classes=(VcpuClass(name, vcpus),),
@@ -131,28 +120,6 @@ def _policy(manifest: Manifest, variant: BundleVariant, defaults: dict[str, Any]
         modules=(),
         database_version="",
     )
-
-
-def _actions(words: list[str]) -> Actions:
-    """The actions that policyc.semantics.wording.action_text wrote."""
-    return tuple(_action(each) for each in words)
-
-
-def _action(word: str) -> Action:
-    name, _, rest = word.rstrip(")").partition("(")
-    given = dict(each.split("=") for each in rest.split(", ") if "=" in each)
-    numbers = {key: int(value, 0) for key, value in given.items()}
-    if name == "forward":
-        return Action(name, (("handler", rest),))
-    if name == "inject":
-        return Action(name, (("vector", VECTORS[rest] if rest in VECTORS else int(rest)),))
-    if name == "const":
-        return Action(name, (("value", int(rest, 16)),))
-    if name == "mask":
-        return Action(name, (("and", numbers.get("and", (1 << 64) - 1)), ("or", numbers.get("or", 0))))
-    if name == "log":
-        return Action(name, (("rate", numbers.get("rate", 0)),))
-    return Action(name, tuple(sorted(numbers.items())))
 
 
 def access(column: int, address: int) -> Access:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import random
+import re
 import struct
 from pathlib import Path
 
@@ -171,3 +172,22 @@ def test_a_page_changed_in_place_never_opens_what_either_side_closes() -> None:
 def test_every_status_has_words_of_its_own() -> None:
     words = {lib.library().policyc_apply_reason(status) for status in range(lib.FAILED + 2)}
     assert len(words) == lib.FAILED + 2
+
+
+def test_the_example_of_the_integration_guide_compiles(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/integration.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"(?:^    .*\n|^\n(?=    ))+", guide, re.MULTILINE)
+    source = tmp_path / "example.c"
+    source.write_text(
+        '#include "policyc_apply.h"\n'
+        "bool my_vmread(void *context, uint32_t field, uint64_t *value);\n"
+        "bool my_vmwrite(void *context, uint32_t field, uint64_t value);\n"
+        "uint64_t my_rdmsr(void *context, uint32_t index);\n"
+        "uint64_t my_physical(void *context, const void *page);\n"
+        "int fail(const char *why);\n"
+        "int example(void *vcpu, const uint8_t *msr, const uint8_t *io);\n"
+        "int example(void *vcpu, const uint8_t *msr, const uint8_t *io)\n"
+        f"{{\n{example}\n    return 0;\n}}\n"
+    )
+    words = ["-std=c11", "-ffreestanding", *WARNINGS, "-I", lib.FOLDER, "-c", source, "-o", tmp_path / "example.o"]
+    run([compiler("gcc"), *words])
