@@ -248,7 +248,7 @@ def _print(args: Arguments, reviews: Sequence[Reviewed], result: Verdict, unread
         from policyc.cli import console
 
         console.tell(_lines_shown_once(result.left), args)
-        if not (args.fix and "-" in args.paths):  # There, standard output is the mended policy.
+        if reviews and not (args.fix and "-" in args.paths):  # There, standard output is the mended policy.
             print(_summary(reviews, result))
 
 
