@@ -110,8 +110,9 @@ def bochs(machine: Machine, model: str, listen: Listener) -> Printed:
         )
         serial = _serial(folder)
     version = re.search(r"Bochs x86 Emulator (\S+)", said)
-    # What the debugger prints: banner and first instruction before, the last instruction after, in one line.
+    # What the debugger prints: banner, first instruction and prompt before, the last instruction after, in one line.
     text_ = re.sub(r"\(0\)\.\[\d+\].*", "", said.partition("ctxt):")[2].partition("\n")[2])
+    text_ = re.sub(r"\A<bochs:1> .*\n?", "", text_)
     return Printed(text_, f"Bochs {version[1] if version else 'unknown'}, {model}", serial, status)
 
 

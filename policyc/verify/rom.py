@@ -137,8 +137,11 @@ def _kept(rom: bytes, place: str) -> str:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         handle, path = tempfile.mkstemp(dir=os.path.dirname(place))
     except OSError:
+        import atexit
+
         handle, path = tempfile.mkstemp(prefix="policyc-", suffix=".rom")
         place = path
+        atexit.register(os.unlink, path)
     with open(handle, "wb") as stream:
         stream.write(rom)
     os.replace(path, place)

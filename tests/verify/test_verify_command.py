@@ -125,8 +125,11 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.Monk
     need_for(executor("qemu-svm"))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    gone: list[str] = []
+    monkeypatch.setattr("atexit.register", lambda remove, path: gone.append(path))
     made = rom.probe_rom()
     assert Path(made.path).stat().st_size == 65536
+    assert gone == [made.path]
     Path(made.path).unlink()
 
 
