@@ -140,6 +140,12 @@ def test_svm_knows_six_segments(machine, segment) -> None:
         assert machine.events[0][:2] == ("read", segment)
 
 
+def test_svm_ins_always_uses_es(machine) -> None:
+    info = 1 | 1 << 2 | 1 << 4 | SVM_64 | 7 << 10 | 0x10 << 16
+    assert machine.svm(IOIO, info, info2=0x1002) == DONE
+    assert machine.events[0][:2] == ("probe", 0)
+
+
 def test_svm_repeats_only_with_the_rep_bit(machine) -> None:
     machine.guest.rcx = 3
     info = 1 << 2 | 1 << 4 | SVM_64 | 0x10 << 16

@@ -22,6 +22,12 @@ def test_there_are_at_least_sixty_faults_and_no_two_alike() -> None:
     assert len({(each.file, each.old, each.new) for each in FAULTS}) == len(FAULTS) >= 60
 
 
+def test_the_documentation_says_how_many_faults_there_are() -> None:
+    text = (FOLDER.parents[1] / "docs" / "handler.md").read_text(encoding="utf-8")
+    assert f"puts {len(FAULTS)} faults into the C" in text
+    assert f"`{len(FAULTS)} of {len(FAULTS)} faults caught`" in text
+
+
 @pytest.mark.slow
 def test_every_fault_is_caught() -> None:
     assert main(range(len(FAULTS))) == 0
