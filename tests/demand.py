@@ -7,10 +7,24 @@ set up to run them cannot pass by having lost one. The names in use: TOOLS.
 from __future__ import annotations
 
 import os
+from shutil import which
 
 import pytest
 
-TOOLS = ("headers", "cc", "clang", "clang-tidy", "cppcheck", "valgrind", "nasm", "bochs", "qemu", "kvm", "registry")
+TOOLS = (
+    "headers",
+    "cc",
+    "clang",
+    "clang-tidy",
+    "cppcheck",
+    "valgrind",
+    "nasm",
+    "bochs",
+    "qemu",
+    "kvm",
+    "registry",
+    "git",
+)
 
 
 def demanded() -> frozenset[str]:
@@ -30,3 +44,8 @@ def need(tool: str, present: bool, how: str) -> None:
     if tool in demanded():
         pytest.fail(f"{tool} is demanded (POLICYC_DEMAND) and not here: {how}", pytrace=False)
     pytest.skip(f"needs {tool}: {how}")
+
+
+def need_git() -> None:
+    """For tests that make a repository or ask for one."""
+    need("git", which("git") is not None, "apt-get install git")

@@ -11,6 +11,7 @@ import pytest
 
 from policyc.cli import frame
 from tests.cli.sample import TEXT, line_of, write
+from tests.demand import need_git
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.pol") if path.name != "baseline.pol")
@@ -107,6 +108,7 @@ def test_a_bundle_that_was_altered_is_refused(tmp_path: Path, capsys: Captured) 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose policy, in a folder, imports another file; both differ from what was committed."""
+    need_git()
     folder = tmp_path / "policies"
     folder.mkdir()
     (folder / "more.pol").write_text("language 1\nintercept io 0x80\n")

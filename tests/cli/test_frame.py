@@ -15,6 +15,7 @@ from policyc import __version__
 from policyc.cli import commands, frame, version
 from policyc.cli.parser import Arguments
 from tests.cli.sample import write
+from tests.demand import need_git
 
 ROOT = Path(__file__).parents[2]
 CACHE = TemporaryDirectory(prefix="policyc-compiled-")
@@ -167,7 +168,9 @@ mkdir -p policies ~/.zfunc ~/.local/share/bash-completion/completions ~/.config/
 cp vm.pol policies/one.pol; cp vm.pol old.pol; cp vm.pol new.pol
 printf "language 1\\ndefault exit\\n" > closed.pol; printf "language 1\\nnever allow msr 0x3a\\n" > baseline.pol
 command -v xxd > /dev/null || xxd() { od -Ax -tx1 -v "$1"; }
-git init -q . && git add vm.pol && git -c user.name=a -c user.email=a@b.invalid commit -qm first
+if command -v git > /dev/null; then
+    git init -q . && git add vm.pol && git -c user.name=a -c user.email=a@b.invalid commit -qm first
+fi
 cat > site.yaml <<end
 - name: SITE_SCRATCH
   index: 0x1234
@@ -217,6 +220,8 @@ def test_examples_do_what_they_say(name: str, tmp_path: Path) -> None:
     write(tmp_path)
     lines = [line for command, line in examples() if command == name]
     assert lines
+    if any("git:" in line for line in lines):
+        need_git()
     for guest, data in {**GUESTS, "kernel.elf": executable()}.items():
         (tmp_path / guest).write_bytes(data)
     files = FILES + (LISTENING if name == "profile" else "")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.demand import need_git
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -42,6 +44,7 @@ def test_slow_tests_are_left_out_unless_they_are_asked_for() -> None:
 
 
 def test_the_map_of_the_folders_has_every_folder() -> None:
+    need_git()
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     folders = {name.partition("/")[0] for name in tracked if "/" in name}
     assert folders <= set(re.findall(r"`([\w.]+)/`", README.partition("## The folders")[2]))
