@@ -82,10 +82,10 @@ def run(
     else:
         texts = _fixed(args, reviews, today, policies.database(args, database_files), images, typed)
     if args.diff:
-        _show(texts, _originals(reviews))
+        show(texts, _originals(reviews))
     else:
         digests = {file.name: file.module.source.digest for each in reviews for file in each.files}
-        _write({name: text for name, text in texts.items() if name != STDIN}, digests)
+        write({name: text for name, text in texts.items() if name != STDIN}, digests)
         if typed:
             sys.stdout.write(texts.get(STDIN, typed["-"].decode("utf-8", "replace")))
     return encoded(texts)
@@ -148,7 +148,7 @@ def encoded(texts: Texts) -> dict[str, bytes]:
     return {"-" if name == STDIN else name: text.encode("utf-8") for name, text in texts.items()}
 
 
-def _show(texts: Texts, before: Texts) -> None:
+def show(texts: Texts, before: Texts) -> None:
     from difflib import unified_diff
 
     for name in sorted(texts):
@@ -157,7 +157,7 @@ def _show(texts: Texts, before: Texts) -> None:
             print(line.rstrip("\r\n"))
 
 
-def _write(texts: Texts, read: Mapping[str, str]) -> None:
+def write(texts: Texts, read: Mapping[str, str]) -> None:
     """Write the new texts. read: the digest of each file as it was looked at; one that changed since is left alone."""
     from hashlib import sha256
 
