@@ -119,11 +119,13 @@ def check_policy(
     profile: str | None = None,
     database_files: Sequence[str] = (),
     exhaustive: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Checked:
     """Everything that can be wrong with a policy is found here: its text, its rules, its tests, its targets, its proof.
 
     reader: front, or front_ir for a resolved policy. targets: names of the registry; None for those of the policy, or the default ones. profile: the only one to put
-    into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access.
+    into the bundle. database_files: paths of users' own files of names. exhaustive: compare access by access, and
+    call progress, if given, with what is being compared, loops done and loops in all.
     Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
     """
     database, own = _database(database_files)
@@ -132,7 +134,7 @@ def check_policy(
     maps, chosen, diagnostics = judge(read, database, targets)
     kept = _restricted(maps, policy, profile)
     images = _images(policy, kept, chosen.targets)
-    proof = _proof(exhaustive)(policy, kept, images)
+    proof = _proof(exhaustive, progress)(policy, kept, images)
     return Checked(policy, kept, chosen, images, diagnostics, proof, (*read.sources, *own), database)
 
 
@@ -162,6 +164,7 @@ def compile_policy(
     profile: str | None = None,
     database_files: Sequence[str] = (),
     exhaustive: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Compilation:
     """Everything that ``policyc compile`` does but the writing. Arguments and exceptions are those of check_policy."""
     from policyc.bundle.layout import lay_out
@@ -175,6 +178,7 @@ def compile_policy(
         profile=profile,
         database_files=database_files,
         exhaustive=exhaustive,
+        progress=progress,
     )
     layout = lay_out(policy, images, profile)
     files = (*layout.files, *emit(policy, kept, chosen.targets, database))
@@ -182,12 +186,16 @@ def compile_policy(
     return Compilation(policy, kept, chosen.targets, chosen.left_out, images, (*files, told), diagnostics, proof)
 
 
-def _proof(exhaustive: bool) -> Callable[[Policy, Mapping[Variant, DecisionMap], Images], Proof]:
+def _proof(
+    exhaustive: bool, progress: Callable[[str, int, int], None] | None
+) -> Callable[[Policy, Mapping[Variant, DecisionMap], Images], Proof]:
     """How to prove: by cells in milliseconds, or by the literal loop over every access."""
     if exhaustive:
+        from functools import partial
+
         from policyc.proof import exhaustive as loop
 
-        return loop.prove
+        return partial(loop.prove, progress=progress)
     from policyc.proof.prove import prove
 
     return prove

@@ -53,9 +53,15 @@ class Progress:
     """While its block runs for more than a second, a line on standard error says so; silent without a terminal."""
 
     def __init__(self, words: str) -> None:
-        self._words = words
+        self._task = self._words = words
         self._timer: Timer | None = None
         self._shown = False
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """What is being done now, after done of total steps; on the line as soon as there is one."""
+        self._words = f"{self._task}: {what} ({done + 1} of {total})"
+        if self._shown:
+            self._show()
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():

@@ -109,8 +109,8 @@ def checked(args: Arguments, path: str) -> Checked:
     from policyc import pipeline
     from policyc.cli.console import Progress
 
-    with Progress(f"checking {path}"):
-        return pipeline.check_policy(path, **_options(args))
+    with Progress(f"checking {path}") as progress:
+        return pipeline.check_policy(path, **_options(args), progress=progress.step)
 
 
 def compiled(args: Arguments, path: str) -> Compilation:
@@ -118,8 +118,8 @@ def compiled(args: Arguments, path: str) -> Compilation:
     from policyc import pipeline
     from policyc.cli.console import Progress
 
-    with Progress(f"compiling {path}"):
-        return pipeline.compile_policy(path, **_options(args))
+    with Progress(f"compiling {path}") as progress:
+        return pipeline.compile_policy(path, **_options(args), progress=progress.step)
 
 
 def _reader(args: Arguments) -> Callable[..., Front]:

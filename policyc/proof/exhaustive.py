@@ -38,7 +38,7 @@ from policyc.vocabulary.access import IO, MSR, MSR_LAST, PORT_LAST, WIDTHS, Acce
 from policyc.vocabulary.intervals import Intervals, normal, union
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being compared, accesses done and accesses in all."""
+"""Called with what is being compared, and how many loops (a variant on a target is one) are done, of how many."""
 
 _BLOCK = 64
 """Addresses for which the rules near are looked up together."""
@@ -64,16 +64,24 @@ def prove(
         mapped = _Mapped(policy, maps[variant])
         for target, files in targets.items():
             if progress is not None:
-                progress(f"{target}, profile {variant.profile}, vCPU class {variant.vcpu_class}", done, total)
+                progress(_loop(policy, variant, target), done, total)
             hardware = _hardware(variant, target, files, findings)
             if hardware is not None:
                 _compare(variant, reading, mapped, hardware, counts, findings)
             done += 1
-    if progress is not None:
-        progress("done", total, total)
     findings.settle()
     compared = tuple(Compared(target, kind, count) for (target, kind), count in sorted(counts.items()))
     return Proof(compared, len(maps), 0)
+
+
+def _loop(policy: Policy, variant: Variant, target: str) -> str:
+    """``vmx, profile run, vCPUs 0-3``."""
+    words = [target]
+    if variant.profile is not None:
+        words.append(f"profile {variant.profile}")
+    if len(policy.vcpu_classes) > 1:
+        words.append(f"vCPUs {policy.vcpu_classes[variant.vcpu_class].name}")
+    return ", ".join(words)
 
 
 def _compare(
