@@ -11,7 +11,7 @@ GROUPS = (
     ("write and check policies", ("compile", "check", "test", "lint", "fmt")),
     ("ask", ("explain", "show", "diff", "prove", "decompile", "msr", "port", "rule")),
     ("try on processors", ("verify",)),
-    ("run guests", ("run", "profile")),
+    ("run guests", ("run", "exec", "profile")),
     ("about policyc", ("completion", "help", "version")),
 )
 """Titles in `policyc help`, and the commands below each, in the order of interest."""

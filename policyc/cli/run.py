@@ -59,7 +59,7 @@ def arguments(parser: Parser) -> None:
     )
     parser.add_argument("--control", metavar="SOCKET", help="listen here for `policyc profile`")
     parser.add_argument("--max-exits", type=_count, metavar="N", help="stop after so many exits")
-    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="stop after this time")
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="stop after this time")
     parser.add_argument("--show", choices=SHOW, default="auto", help="auto: live on a terminal, else exits")
     policies.add_database(parser)
     policies.add_format(parser)
@@ -88,7 +88,7 @@ def _count(word: str) -> int:
     return number
 
 
-def _seconds(word: str) -> float:
+def seconds(word: str) -> float:
     try:
         number = float(word)
     except ValueError:

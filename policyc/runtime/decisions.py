@@ -95,7 +95,7 @@ class Decisions:
         variant = document["variants"][number]
         self.profile = profile
         self.windows = windows
-        rules = [_decider(each) for each in document["rules"]]
+        rules = [decider_of(each) for each in document["rules"]]
         said = "" if profile is None else f" of profile {profile}"
         defaults = {key: actions(variant["defaults"][key]) for key in ("msr", "io", "outside")}
         self.msr_default = _default(f"default msr{said}", defaults["msr"])
@@ -226,7 +226,8 @@ def _holds(asked: Condition, write: bool, value: int, cpl: int) -> bool:
     return bool(_COMPARE[asked.op]((cpl if asked.subject == "cpl" else value) & asked.mask, asked.operand))
 
 
-def _decider(rule: Mapping[str, Any]) -> Decider:
+def decider_of(rule: Mapping[str, Any]) -> Decider:
+    """A rule of a manifest."""
     label = "" if rule["label"] is None else f" {rule['label']}"
     chain = actions(rule["actions"])
     ranges: Intervals = ()

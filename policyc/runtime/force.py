@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from policyc.bundle.read import Bundle
-from policyc.runtime.backend import Backend, windows
+from policyc.runtime.backend import windows
 from policyc.runtime.decisions import Decisions, Question, Verdict
 from policyc.vocabulary.access import PORT_LAST
 from policyc.vocabulary.diagnostic import UnreadableError
 
 MOST_SEEN = 100_000
 """Addresses that one set of rules counts apart: a guest can touch four thousand million, and must not fill our memory."""
+
+
+class Enforcer(Protocol):
+    """What enforces the images: a backend, or a VMM that the library was loaded into."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets whose images it can enforce, the best first."""
+        ...
+
+    @property
+    def simulated(self) -> bool: ...
 
 
 class Seen:
@@ -35,7 +52,7 @@ class Seen:
 class Force:
     """by_rule: exits by the title of who decided. unlisted: exits beyond MOST_SEEN addresses. profile None: base policy."""
 
-    def __init__(self, bundle: Bundle, profile: str | None, vcpu: int, backend: Backend) -> None:
+    def __init__(self, bundle: Bundle, profile: str | None, vcpu: int, backend: Enforcer) -> None:
         self.bundle = bundle
         self.profile = profile
         self.target = target_for(bundle, backend)
@@ -87,7 +104,7 @@ class Force:
         return self.decisions.msr_traps(address, kind == "wrmsr")
 
 
-def target_for(bundle: Bundle, backend: Backend) -> str:
+def target_for(bundle: Bundle, backend: Enforcer) -> str:
     """The best target that the backend can enforce and the bundle has."""
     for name in backend.targets:
         if name in bundle.manifest.targets:

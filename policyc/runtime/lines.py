@@ -7,12 +7,12 @@ JSON: one object a line, ``{"event": "start", "format_version": 1, ...}`` first,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from policyc.reports.cells import safe
 from policyc.reports.tables import table
 from policyc.runtime.decisions import Decider
-from policyc.runtime.force import Seen
+from policyc.runtime.force import Enforcer, Force, Seen
 from policyc.runtime.session import Exit, Observer, Report, Session, Switch
 from policyc.semantics.addresses import Names
 from policyc.semantics.wording import action_text, named
@@ -24,6 +24,18 @@ MOST_ROWS = 10
 _LONGEST_LINE = 4096
 """Characters of a console line that is told although its end has not come."""
 SIMULATION = "SIMULATION: no hardware is involved; instructions are interpreted and the images read bit by bit"
+
+
+class Beginning(Protocol):
+    """What is told first of a run: a Session, or a VMM that is governed."""
+
+    @property
+    def force(self) -> Force: ...
+
+    @property
+    def backend(self) -> Enforcer: ...
+
+    def notes(self) -> tuple[str, ...]: ...
 
 
 class Lines(Observer):
@@ -38,6 +50,10 @@ class Lines(Observer):
     # What happens.
 
     def started(self, session: Session) -> None:
+        self.begun(session)
+
+    def begun(self, session: Beginning) -> None:
+        """The first lines."""
         force, backend = session.force, session.backend
         profile = "the base policy" if force.profile is None else f"profile {force.profile}"
         self._say(f"{safe(force.bundle.path)}: {profile} on {backend.name}, images for {force.target}")
@@ -148,7 +164,7 @@ def _rows(title: str, rows: list[tuple[str, str]]) -> Iterator[str]:
 class JsonLines(Lines):
     """The same for programs. Addresses and values are numbers."""
 
-    def started(self, session: Session) -> None:
+    def begun(self, session: Beginning) -> None:
         force, backend = session.force, session.backend
         self._object(
             "start",

@@ -1,0 +1,119 @@
+"""The library that `policyc exec` loads into a VMM: built by this machine's C compiler when first needed, then kept.
+
+It holds the bundle's own exit handler, so each bundle and profile has a library of its own, kept under the SHA-256 of all
+that goes into it in a folder that only the user can write.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+
+from policyc import resources
+from policyc.bundle.read import Bundle
+from policyc.emitters import ctext
+from policyc.emitters.rows import profile_name
+from policyc.verify.rom import cache_folder, compiler, version
+from policyc.vocabulary.diagnostic import UnreadableError
+
+HOW = "a C compiler and Linux's headers: apt install gcc libc6-dev linux-libc-dev"
+SOURCES = ("filter.c", "policy.c", "preload.c", "telling.c")
+HEADERS = ("filter.h", "policy.h", "shared.h", "telling.h")
+FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wl,-z,defs,-z,now,-z,relro")
+_TIMEOUT = 120
+
+
+def library(bundle: Bundle, profile: str | None) -> tuple[str, bool]:
+    """The path of the library for a bundle's profile, and whether it lies in a folder that is to be removed."""
+    parts = files(bundle, profile)
+    cc = compiler()
+    if cc is None:
+        raise UnreadableError(f"the library for the VMM cannot be built without {HOW}")
+    name = f"{_digest(cc, version(cc), parts)[:40]}.so"
+    folder = _private(os.path.join(cache_folder(), "exec"))
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix="policyc-exec-")
+        _build(cc, parts, os.path.join(folder, name))
+        return os.path.join(folder, name), True
+    place = os.path.join(folder, name)
+    if not _own(place, stat.S_ISREG):
+        _build(cc, parts, place)
+    return place, False
+
+
+def files(bundle: Bundle, profile: str | None) -> dict[str, bytes]:
+    """Everything that is compiled, by name."""
+    found = {name: resources.read("runtime/preload", name).encode() for name in (*SOURCES, *HEADERS)}
+    types = resources.read("templates", "exit_handler/types.h")
+    try:
+        source, header = bundle.file("exit_handler.c"), bundle.file("exit_handler.h")
+    except KeyError as missing:
+        raise UnreadableError(f"the bundle lacks {missing.args[0]}; compile it again") from None
+    if types.encode() not in header:
+        raise UnreadableError("the bundle's exit handler is of another version of policyc; compile it again")
+    found |= {"types.h": types.encode(), "exit_handler.c": source, "exit_handler.h": header}
+    return found | {"forwards.h": _forwards(bundle, profile).encode("ascii")}
+
+
+def _forwards(bundle: Bundle, profile: str | None) -> str:
+    """What policy.c needs to know of the bundle's names. What ``forward`` calls is renamed, lest it be a libc function."""
+    prefix = ctext.prefix(bundle.manifest.policy)
+    declared = ctext.forwards(bundle.file("exit_handler.h").decode("ascii", "replace"))
+    lines = [
+        f"#define PREFIX {prefix}",
+        f"#define PROFILE {profile_name(prefix, profile)}",
+        *(f"#define {name} policyc_forward_{name}" for name, _ in declared),
+        "#define FORWARDS " + " ".join(f"FORWARD({space}, {name})" for name, space in declared),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _digest(cc: str, said: str, files: Mapping[str, bytes]) -> str:
+    from hashlib import sha256
+
+    whole = sha256("\0".join((cc, said, *FLAGS)).encode())
+    for name, data in sorted(files.items()):
+        whole.update(f"{name}\0".encode() + sha256(data).digest())
+    return whole.hexdigest()
+
+
+def _private(folder: str) -> str | None:
+    """The folder, made if need be; None where it is not the user's alone, or cannot be made."""
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    above = os.path.dirname(folder)
+    return folder if _own(folder, stat.S_ISDIR) and _own(above, stat.S_ISDIR) else None
+
+
+def _own(path: str, kind: Callable[[int], bool]) -> bool:
+    """Whether it is the user's, of that kind, and nobody else can write it."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return False
+
+    return kind(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o022
+
+
+def _build(cc: str, files: Mapping[str, bytes], place: str) -> None:
+    """Compile, and put the result in its place whole. Raises UnreadableError with what the compiler says."""
+    with tempfile.TemporaryDirectory(prefix="policyc-", dir=os.path.dirname(place)) as folder:
+        for name, data in files.items():
+            with open(os.path.join(folder, name), "wb") as stream:
+                stream.write(data)
+        out = os.path.join(folder, "library.so")
+        words = [cc, *FLAGS, *(os.path.join(folder, each) for each in SOURCES), "-o", out]
+        try:
+            done = subprocess.run(words, capture_output=True, timeout=_TIMEOUT, check=False, text=True, cwd=folder)
+        except (OSError, subprocess.SubprocessError) as reason:
+            raise UnreadableError(f"the library for the VMM cannot be built: {reason}") from None
+        if done.returncode != 0:
+            said = next((line for line in done.stderr.splitlines() if "error" in line), "it says nothing")
+            raise UnreadableError(f"the library for the VMM cannot be built; it needs {HOW}; {cc} says: {said[:300]}")
+        os.chmod(out, 0o700)
+        os.replace(out, place)
