@@ -139,7 +139,33 @@ def test_another_profile_changes_what_seabios_finds(tmp_path: Path) -> None:
     assert exits(report, "wrmsr", 0x2FF) == 0
 
 
+def test_several_vcpus_on_threads_of_their_own_are_governed(tmp_path: Path) -> None:
+    needs()
+    need("qemu", shutil.which(QEMU[0]) is not None, "apt-get install qemu-system-x86")
+    done, report = execed(SEABIOS, [*QEMU, "-smp", "3"], tmp_path, "--timeout", "60")
+    assert done.returncode == 0, done.stderr
+    assert "No bootable device" in done.stdout
+    # SeaBIOS turns the MTRRs off and on again, and each further processor repeats what the first one wrote.
+    assert exits(report, "wrmsr", 0x2FF) == 3 * 2
+    assert exits(report, "rdmsr", 0xFE) == 1
+
+
 # Other VMMs.
+
+
+def test_a_vmm_that_forks_is_governed_in_both_processes(tmp_path: Path) -> None:
+    policy = HEAD + "a: intercept io 0x10 in -> const(3)\n"
+    body = """
+    child = os.fork()
+    vm = machine(image)
+    run(vm)
+    if child == 0:
+        os._exit(vm.memory()[0x800])
+    print(json.dumps([vm.memory()[0x800], os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]))
+    """
+    read, report = own_vmm(policy, "in al, 0x10\nmov [0x800], al\nhlt", body, tmp_path)
+    assert read == [3, 3]
+    assert exits(report, "in", 0x10) == 2
 
 
 def test_ports_are_answered_by_the_policy_or_by_the_vmm_as_the_policy_says(tmp_path: Path) -> None:
