@@ -14,9 +14,9 @@ EPILOG = """\
 # SeaBIOS in an unmodified QEMU; the summary follows on standard error
 policyc exec vm.bundle -- qemu-system-x86_64 -enable-kvm -cpu kvm64 -display none
 # a line for each exit, into a file
-policyc exec vm.bundle --show exits --report exits.txt -- qemu-system-x86_64 -enable-kvm -cpu kvm64
+policyc exec vm.bundle --show exits --report exits.txt -- qemu-system-x86_64 -enable-kvm
 # another profile; for programs: one JSON object a line
-policyc exec vm.bundle --profile hardened --format json --report exits.json -- qemu-system-x86_64 -enable-kvm
+policyc exec vm.bundle --profile hardened --format json -- qemu-system-x86_64 -enable-kvm
 """
 
 
@@ -50,8 +50,11 @@ def run(args: Arguments) -> int:
             except OSError as reason:
                 raise UnreadableError(f"cannot write {args.report}: {reason.strerror}") from None
         lines = (JsonLines if args.format == "json" else Lines)(stream, names, exits=args.show == "exits")
-        report = Governed(bundle, args.profile, args.vmm, lines).run(args.timeout)
+        governed = Governed(bundle, args.profile, args.vmm, lines)
+        report = governed.run(args.timeout)
         lines.finished(report)
+    if governed.lost:
+        print(f"policyc: {governed.lost:,} lines are missing: the report was written too slowly", file=sys.stderr)
     if report.ending.how == INTERRUPTED:
         return 130
     return 0 if report.ending.clean else 1

@@ -54,6 +54,8 @@ class Governed:
         self._deciders = Deciders(self.force)
         self._filter = _one_filter(bundle, profile)
         self._seen: dict[tuple[str, int, int, bool], Seen] = {}
+        self.lost = 0
+        """Lines of the report that the library had no room for, as they were read too slowly. Counts are never lost."""
         self._told = 0
         self._killed: Ending | None = None
 
@@ -93,6 +95,7 @@ class Governed:
                 vmm.kill()
                 vmm.wait()
         self._tell(told, began, last=True)
+        self.lost = told.number("lost")
         if told.number("refused") and not told.number("machines"):
             raise UnreadableError("the VMM was refused its machine: the policy could not be put in force")
         return self._report(told, self._killed or ending, time.monotonic() - began)
@@ -217,8 +220,11 @@ def program(word: str) -> str:
         raise UnreadableError(f"there is no program {word}")
     if os.stat(found).st_mode & 0o6000:
         raise UnreadableError(f"{found} is set-user-ID: no library is loaded into it, so no policy would be in force")
-    with open(found, "rb") as stream:
-        start = stream.read(4096)
+    try:
+        with open(found, "rb") as stream:
+            start = stream.read(4096)
+    except OSError as reason:
+        raise UnreadableError(f"cannot read {found}: {reason.strerror}") from None
     if start[:4] == b"\x7fELF" and not _has_interpreter(start):
         raise UnreadableError(f"{found} is no dynamic 64-bit program: no library can be loaded into it")
     return found

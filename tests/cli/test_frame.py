@@ -207,8 +207,8 @@ def executable() -> bytes:
     return head + struct.pack("<IIQQQQQQ", 1, 5, 0x78, 0x200078, 0x200078, 1, 1, 1) + b"\xf4"
 
 
-ELSEWHERE = ("verify",)
-"""Commands whose examples run emulators: tests/verify has them."""
+ELSEWHERE = ("verify", "exec")
+"""Commands whose examples run emulators: tests/verify and tests/runtime have them."""
 
 
 FINDING = ("lint",)

@@ -75,6 +75,7 @@ def test_the_wheel_holds_all_that_the_commands_read_and_nothing_else(built: Path
         "policyc/std/serial.pol",
         "policyc/database/_index.py",
         "policyc/py.typed",
+        "policyc/runtime/preload/preload.c",
     ):
         assert file in names
     assert any(name.startswith("policyc/templates/") for name in names)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from policyc.cli.exec import EPILOG
 from policyc.runtime import library, load
 from policyc.runtime.filter import Filter, Range
 from tests.demand import need
@@ -291,6 +292,27 @@ def test_kill_stops_the_machine_and_ends_the_vmm(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert report[-1]["ending"]["how"] == "killed"
     assert report[-1]["ending"]["text"] == "the policy stopped the guest: vm.pol:4 k says kill for out 0x10"
+
+
+def test_the_examples_of_the_help_do_what_they_say(tmp_path: Path) -> None:
+    needs()
+    written(HEAD + "profile hardened { a: intercept io 0x10 -> drop }\n", tmp_path)
+    # A program of that name which makes no machine: what is tried are the words before it.
+    program = shutil.which("true")
+    assert program is not None
+    (tmp_path / "bin").mkdir()
+    shutil.copy(program, tmp_path / "bin" / QEMU[0])
+    lines = [line for line in EPILOG.splitlines() if not line.startswith("#")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    for line in lines:
+        command, policyc, *rest = f"-m {line}".split()
+        words = [sys.executable, command, policyc, *rest]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        if "--format" in rest:
+            ends = [json.loads(each)["event"] for each in done.stderr.splitlines()]
+            assert (ends[0], ends[-1]) == ("start", "summary")
+    assert (tmp_path / "exits.txt").read_text().startswith("vm.bundle: the base policy")
 
 
 # Failing closed.
