@@ -50,7 +50,7 @@ def test_one_bit_turned_over_in_any_image_of_any_variant_is_refused_and_named(na
 def test_exhaustive_compiles_by_the_literal_loop(monkeypatch) -> None:
     asked = []
 
-    def instead(policy, maps, images):
+    def instead(policy, maps, images, progress):
         asked.append((policy.name, set(images)))
         return prove(policy, maps, images)
 
