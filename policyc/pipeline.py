@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from policyc.bundle.layout import FileEntry, Images
 from policyc.database.names import Database, load
@@ -28,6 +28,9 @@ from policyc.targets.base import Image
 from policyc.targets.registry import NAMES, target
 from policyc.targets.selection import LeftOut, Selection, select
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
+
+if TYPE_CHECKING:
+    from policyc.proof.exhaustive import Progress
 
 
 class Front(NamedTuple):
@@ -119,7 +122,7 @@ def check_policy(
     profile: str | None = None,
     database_files: Sequence[str] = (),
     exhaustive: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Checked:
     """Everything that can be wrong with a policy is found here: its text, its rules, its tests, its targets, its proof.
 
@@ -164,7 +167,7 @@ def compile_policy(
     profile: str | None = None,
     database_files: Sequence[str] = (),
     exhaustive: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Compilation:
     """Everything that ``policyc compile`` does but the writing. Arguments and exceptions are those of check_policy."""
     from policyc.bundle.layout import lay_out
@@ -187,7 +190,7 @@ def compile_policy(
 
 
 def _proof(
-    exhaustive: bool, progress: Callable[[str, int, int], None] | None
+    exhaustive: bool, progress: Progress | None
 ) -> Callable[[Policy, Mapping[Variant, DecisionMap], Images], Proof]:
     """How to prove: by cells in milliseconds, or by the literal loop over every access."""
     if exhaustive:

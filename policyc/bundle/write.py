@@ -69,11 +69,11 @@ def _standing(place: str, parent: int, name: str) -> Identity | None:
     What another run replaces while it is looked at is looked at again.
     """
     for _ in range(_TRIES):
-        before = _identity(parent, name) if _stands(parent, name) else None
+        before = _occupant(parent, name)
         try:
             return _look(place, parent, name)
         except UnreadableError:
-            if before == (_identity(parent, name) if _stands(parent, name) else None):
+            if before == _occupant(parent, name):
                 raise
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
@@ -337,6 +337,14 @@ def _stands(folder: int, name: str) -> bool:
 def _identity(folder: int, name: str) -> Identity:
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     return found.st_dev, found.st_ino
+
+
+def _occupant(folder: int, name: str) -> Identity | None:
+    """Identity of what bears the name; None for nothing."""
+    try:
+        return _identity(folder, name)
+    except FileNotFoundError:
+        return None
 
 
 def _refused(place: str, said: str, remedy: str = "") -> UnreadableError:
