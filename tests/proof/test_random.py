@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from policyc.proof.evaluate import chain, read
 from policyc.proof.prove import ProofError, prove
 from policyc.semantics.decide import decide, variants
 from policyc.semantics.policy import DEFAULT_RULE, Policy
+from tests.growth import ratio, seconds
 from tests.proof.build import act, all_images, decision_map, policy, profile, rule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "semantics"))
@@ -92,27 +94,10 @@ def test_any_other_link_at_any_address_is_refused(some, data) -> None:
         prove(subject, maps, images)
 
 
-def yardstick() -> float:
-    """Seconds of a fixed piece of plain Python, so that a limit holds on any machine."""
-    start = time.perf_counter()
-    table: dict[int, tuple[int, int]] = {}
-    for number in range(100_000):
-        table[number * 7919 % 65536] = (number, number + 1)
-    assert len(table) == 65536
-    return time.perf_counter() - start
-
-
-def cost(subject: Policy) -> float:
-    """Least time of a proof of VMX and SVM images, in yardsticks."""
+def proving(subject: Policy) -> Callable[[], object]:
+    """A proof of the VMX and SVM images."""
     maps = {variant: decision_map(subject, variant) for variant in variants(subject)}
-    images = all_images(subject, maps, ["vmx", "svm"])
-    best = 1e9
-    for _ in range(4):
-        unit = yardstick()
-        start = time.perf_counter()
-        prove(subject, maps, images)
-        best = min(best, (time.perf_counter() - start) / unit)
-    return best
+    return partial(prove, subject, maps, all_images(subject, maps, ["vmx", "svm"]))
 
 
 def typical(*more, **kwargs) -> Policy:
@@ -132,20 +117,19 @@ def typical(*more, **kwargs) -> Policy:
     return policy(*msr, *io, *more, **kwargs)
 
 
-def test_a_typical_policy_is_proven_in_the_time_of_a_short_loop() -> None:
-    # 100,000 turns of a loop take some 20 ms where this was written, and so does the proof; 150 ms were allowed.
-    assert cost(typical()) < 5
+def test_a_typical_policy_is_proven_in_sixty_milliseconds() -> None:
+    assert seconds(proving(typical()), 0.06) < 0.06
 
 
 def test_profiles_that_are_alike_cost_next_to_nothing() -> None:
     names = [f"p{number}" for number in range(64)]
     alike = typical(profiles=tuple(profile(name) for name in names))
-    assert cost(alike) < 4 * cost(typical()) + 3
+    assert ratio(proving(alike), proving(typical()), 6) < 6
 
 
 def test_the_cost_grows_with_the_profiles_not_faster() -> None:
-    def many(count: int) -> float:
+    def many(count: int) -> Callable[[], object]:
         rules = [rule("io", (at * 31, at * 31), profile=f"p{at}") for at in range(count)]
-        return cost(typical(*rules, profiles=tuple(profile(f"p{at}") for at in range(count))))
+        return proving(typical(*rules, profiles=tuple(profile(f"p{at}") for at in range(count))))
 
-    assert many(32) / many(8) < 8
+    assert ratio(many(32), many(8), 8) < 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from policyc.vocabulary import codes
 from policyc.vocabulary.codes import Code
 from policyc.vocabulary.diagnostic import INFO, WARNING, Edit, Fix, Label
 from policyc.vocabulary.span import Source, Span
+from tests.growth import seconds
 from tests.reports.marked import at, found, numbered, replace
 
 VM = numbered(
@@ -375,12 +375,14 @@ def test_a_place_longer_than_the_window_still_ends() -> None:
 def test_a_line_of_a_mebibyte_costs_no_more_than_its_window() -> None:
     source = Source("vm.pol", "x" * (1 << 20))
     places = [Label(Span(source, at, at + 5), "here") for at in range(0, 1 << 20, 10_000)]
-    start = time.process_time()
-    for place in places:
-        lines = render(found("E012", "m", place)).splitlines()
-        assert len(lines[3]) <= 4 + 120 + 6
-        assert lines[4].endswith("^^^^^ here")
-    assert time.process_time() - start < 1
+
+    def renders() -> None:
+        for place in places:
+            lines = render(found("E012", "m", place)).splitlines()
+            assert len(lines[3]) <= 4 + 120 + 6
+            assert lines[4].endswith("^^^^^ here")
+
+    assert seconds(renders, 1) < 1
 
 
 def test_tabs_of_a_long_line_are_counted_in_columns() -> None:
