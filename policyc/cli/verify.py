@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from policyc.bundle.read import Bundle
     from policyc.reports.colour import Paint
-    from policyc.verify.compare import Difference
+    from policyc.verify.compare import Difference, Spot
     from policyc.verify.results import Executor, Listener, Result
+    from policyc.verify.unseen import Unseen
 
 SUMMARY = "execute a bundle's images on emulated processors, access by access, and compare with the policy"
 
@@ -32,6 +33,9 @@ ON = ("bochs-vmx", "bochs-svm", "qemu-svm", "kvm", "handler")
 
 _SHOWN = 20
 """Differences of one executor that are printed; all are in the JSON."""
+
+IMAGES = ("msr.bin", "io.bin", "msrpm.bin", "iopm.bin", "kvm_filter.json")
+NO_GUEST = "no guest can tell, as no access reads it alone"
 
 _BAR = 24
 """Columns of the progress bar."""
@@ -60,6 +64,7 @@ class Idle(NamedTuple):
 
 def run(args: Arguments) -> int:
     from policyc.bundle.read import load_altered
+    from policyc.verify.unseen import unseen
 
     bundle, altered = load_altered(args.bundle)
     _known_profile(bundle, args.profile)
@@ -68,13 +73,14 @@ def run(args: Arguments) -> int:
     for executor in chosen:
         with _Bar() as bar:
             results += executor.verify(bundle, args.profile, bar.begin)
+    hidden = unseen(bundle)
     if args.format == "json":
         from policyc.reports.jsonform import document
 
-        print(document(_fields(bundle, altered, results, idle)), end="")
+        print(document(_fields(bundle, altered, results, idle, hidden)), end="")
     else:
-        _tell(args, bundle, altered, results, idle)
-    return int(bool(altered) or any(each.compared.differing for each in results))
+        _tell(args, bundle, altered, results, idle, hidden)
+    return int(bool(altered or hidden) or any(each.compared.differing for each in results))
 
 
 def _known_profile(bundle: Bundle, profile: str | None) -> None:
@@ -140,18 +146,31 @@ class _Bar:
 
 
 def _tell(
-    args: Arguments, bundle: Bundle, altered: Sequence[str], results: Sequence[Result], idle: Sequence[Idle]
+    args: Arguments,
+    bundle: Bundle,
+    altered: Sequence[str],
+    results: Sequence[Result],
+    idle: Sequence[Idle],
+    hidden: Sequence[Unseen],
 ) -> None:
     from policyc.cli import console
     from policyc.reports.cells import safe
     from policyc.reports.tables import table
 
     paint = console.output_paint(args)
+    shown = {each.spot.image for result in results for each in result.compared.differences if each.spot}
     for name in altered:
-        print(f"{paint('error', 'altered')}: {safe(name)}: its SHA-256 is not the one in the manifest")
+        silent = name.rpartition("/")[2] in IMAGES and name.rpartition("/")[2] not in shown
+        more = "; no access that was executed shows it" if silent else ""
+        print(f"{paint('error', 'altered')}: {safe(name)}: its SHA-256 is not the one in the manifest{more}")
     for result in results:
         for line in _differences(result, paint):
             print(line)
+    for each in hidden[:_SHOWN]:
+        where = f"{safe(each.path)} byte {each.byte} bit {each.bit}"
+        print(f"{paint('error', 'unseen')}: {where} must be {each.must}: {NO_GUEST}")
+    if len(hidden) > _SHOWN:
+        print(f"  and {len(hidden) - _SHOWN:,} more, which --format json lists")
     total = sum(each.compared.accesses for each in results)
     differing = sum(each.compared.differing for each in results)
     said = f"{differing:,} differ from what the manifest says" if differing else "each as the manifest says"
@@ -178,10 +197,9 @@ def _differences(result: Result, paint: Paint) -> list[str]:
     for each in result.compared.differences[:_SHOWN]:
         where = f"{result.executor}, {safe(result.variants[0])}"
         lines.append(f"{paint('error', 'differs')}: {where}: {access_text(each)}: {safe(_said(each))}")
-        if each.image:
-            must = "1" if each.expected != "no exit" else "0"
+        if each.spot is not None:
             more = f"; {each.accesses:,} accesses differ for it" if each.accesses > 1 else ""
-            lines.append(f"  {each.image} byte {each.byte} bit {each.bit} must be {must}{more}")
+            lines.append(f"  {spot_text(each.spot)}{more}")
     if len(result.compared.differences) > _SHOWN:
         lines.append(f"  and {len(result.compared.differences) - _SHOWN:,} more, which --format json lists")
     return lines
@@ -193,11 +211,21 @@ def access_text(difference: Difference) -> str:
     return f"{difference.form} {difference.address:#x}{width}"
 
 
+def spot_text(spot: Spot) -> str:
+    """``io.bin byte 127 bit 0 must be 1``; KVM's bitmaps are several in one file, and of the other polarity."""
+    if spot.range is None:
+        return f"{spot.image} byte {spot.byte} bit {spot.bit} must be {spot.must}"
+    means = "allow" if spot.must else "deny"
+    return f"{spot.image} range {spot.range} byte {spot.byte} bit {spot.bit} must be {spot.must} ({means})"
+
+
 def _said(difference: Difference) -> str:
     return f"expected {difference.expected} ({difference.rule}), found {difference.found}"
 
 
-def _fields(bundle: Bundle, altered: Sequence[str], results: Sequence[Result], idle: Sequence[Idle]) -> dict[str, Any]:
+def _fields(
+    bundle: Bundle, altered: Sequence[str], results: Sequence[Result], idle: Sequence[Idle], hidden: Sequence[Unseen]
+) -> dict[str, Any]:
     from policyc import __version__
 
     return {
@@ -206,7 +234,8 @@ def _fields(bundle: Bundle, altered: Sequence[str], results: Sequence[Result], i
         "policy": bundle.manifest.policy,
         "files": [each._asdict() for each in bundle.manifest.files],
         "altered": list(altered),
-        "verified": not altered and not any(each.compared.differing for each in results),
+        "unseen": [each._asdict() for each in hidden],
+        "verified": not altered and not hidden and not any(each.compared.differing for each in results),
         "results": [
             {
                 "executor": each.executor,
@@ -215,9 +244,28 @@ def _fields(bundle: Bundle, altered: Sequence[str], results: Sequence[Result], i
                 "seconds": round(each.seconds, 2),
                 "accesses": each.compared.accesses,
                 "differing": each.compared.differing,
-                "differences": [found._asdict() for found in each.compared.differences],
+                "differences": [_difference(found) for found in each.compared.differences],
             }
             for each in results
         ],
         "not_run": [each._asdict() for each in idle],
+    }
+
+
+def _difference(found: Difference) -> dict[str, Any]:
+    """image is empty where no bit is to blame. range: whose bitmap in kvm_filter.json. must: the bit's right value."""
+    spot = found.spot
+    return {
+        "form": found.form,
+        "address": found.address,
+        "width": found.width,
+        "expected": found.expected,
+        "found": found.found,
+        "rule": found.rule,
+        "image": spot.image if spot else "",
+        "range": spot.range if spot else None,
+        "byte": spot.byte if spot else 0,
+        "bit": spot.bit if spot else 0,
+        "must": spot.must if spot else None,
+        "accesses": found.accesses,
     }

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from policyc.proof.evaluate import Bit
+from policyc.proof.evaluate import Verdict
 from policyc.verify.plan import Question
 from policyc.verify.probes import Answer, Run, Sweep, exits, told_of_exit
 from policyc.verify.told import Told, access
+from policyc.vocabulary.access import Access
 
 EXAMINED = 2000
 """Accesses that differ of which the bit is looked for; the rest is counted."""
 
 
+class Spot(NamedTuple):
+    """A bit that is not as the policy says. must: its right value. range: whose bitmap in kvm_filter.json, from 0; None
+    in other images."""
+
+    image: str
+    byte: int
+    bit: int
+    must: int
+    range: int | None = None
+
+
+Find = Callable[[Access, Verdict], Spot | None]
+"""The bit that is to blame for an access that exits, or does not, against its verdict; None where none is."""
+
+
 class Difference(NamedTuple):
     """One thing that is wrong. form: the instruction, as in ``rep outs``. rule: what decides the access.
 
-    image, byte, bit: the bit that is not as the policy says; image is empty where the bits are right and the executor
-    itself does something else. accesses: how many differ for this reason, the one named first among them.
+    spot: the bit to blame; None where the bits are right and the executor itself does something else. accesses: how
+    many differ for this reason, the one named first among them.
     """
 
     form: str
@@ -27,9 +43,7 @@ class Difference(NamedTuple):
     expected: str
     found: str
     rule: str
-    image: str
-    byte: int
-    bit: int
+    spot: Spot | None
     accesses: int
 
 
@@ -44,12 +58,13 @@ class Compared(NamedTuple):
 def compare(
     told: Told,
     target: str,
-    images: Mapping[str, bytes],
+    find: Find,
     asked: Sequence[Question],
     rows: Sequence[tuple[Run, ...]],
     not_told: int,
 ) -> Compared:
-    """Compare the answers with the questions. not_told: bits of info1 that the executor never sets."""
+    """Compare the answers with the questions. find: the bit to blame. not_told: bits of info1 that the executor never
+    sets."""
     found: dict[object, Difference] = {}
     total = differing = 0
     for question, runs in zip(asked, rows, strict=True):
@@ -58,8 +73,8 @@ def compare(
             differing += 1
             if differing > EXAMINED:
                 continue
-            each = _explained(told, target, images, question, at, wrong)
-            key = (each.image, each.byte, each.bit) if each.image else each[:5]
+            each = _explained(told, target, find, question, at, wrong)
+            key = each.spot or each[:5]
             before = found.get(key)
             found[key] = each if before is None else before._replace(accesses=before.accesses + 1)
     return Compared(total, differing, tuple(found.values()))
@@ -94,11 +109,10 @@ def _right(sweep: Sweep, answer: Answer, should_exit: bool, at: int, target: str
     return masked == expected._replace(info1=expected.info1 & ~not_told)
 
 
-def _explained(
-    told: Told, target: str, images: Mapping[str, bytes], question: Question, at: int, answer: Answer
-) -> Difference:
+def _explained(told: Told, target: str, find: Find, question: Question, at: int, answer: Answer) -> Difference:
     sweep, address = question.sweep, question.sweep.first + at
-    verdict = told.verdict(access(question.column, address), target)
+    made = access(question.column, address)
+    verdict = told.verdict(made, target)
     should_exit = question.expected[at] == ord("1")
     expected = "an exit" if should_exit else "no exit"
     found = _words(answer)
@@ -106,19 +120,9 @@ def _explained(
         expected = _words(told_of_exit(target, sweep, address))
     elif answer.letter == "x":
         found = "an exit"
-    bit = _culprit(verdict.bits, images) if should_exit != (answer.letter == "x") else None
-    return Difference(
-        ("rep " if sweep.repeat else "") + sweep.kind,
-        address,
-        sweep.width,
-        expected,
-        found,
-        told.rule(verdict),
-        bit.image if bit else "",
-        bit.byte if bit else 0,
-        bit.bit if bit else 0,
-        1,
-    )
+    blamed = find(made, verdict) if should_exit != (answer.letter == "x") else None
+    form = ("rep " if sweep.repeat else "") + sweep.kind
+    return Difference(form, address, sweep.width, expected, found, told.rule(verdict), blamed, 1)
 
 
 def _words(answer: Answer) -> str:
@@ -129,9 +133,13 @@ def _words(answer: Answer) -> str:
     return "no exit, but #GP" if answer.letter == "g" else "no exit"
 
 
-def _culprit(bits: Iterable[Bit], images: Mapping[str, bytes]) -> Bit | None:
-    """The first of the bits that is not in its image as it must be."""
-    for each in bits:
-        if images[each.image][each.byte] >> each.bit & 1 != each.value:
-            return each
-    return None
+def in_images(images: Mapping[str, bytes]) -> Find:
+    """For images whose every bit has its place by the manuals: the first of an access' bits that is wrong."""
+
+    def find(_: Access, verdict: Verdict) -> Spot | None:
+        for each in verdict.bits:
+            if images[each.image][each.byte] >> each.bit & 1 != each.value:
+                return Spot(each.image, each.byte, each.bit, each.value)
+        return None
+
+    return find

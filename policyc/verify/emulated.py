@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from policyc.bundle.read import Bundle
 from policyc.verify import emulators, results
-from policyc.verify.compare import compare
+from policyc.verify.compare import compare, in_images
 from policyc.verify.emulators import Listener, Machine, Printed
 from policyc.verify.plan import Question, accesses
 from policyc.verify.probes import ADDRESS, Run, Sweep, answers, payload
@@ -59,8 +59,8 @@ class Emulated(NamedTuple):
         start = perf_counter()
         sweeps = [each.sweep for each in subject.asked]
         said = self.ask(subject.msr, subject.io, sweeps, _share(subject.asked, listen))
-        images = {MSR_IMAGE[self.target]: subject.msr, IO_IMAGE[self.target]: subject.io}
-        compared = compare(subject.told, self.target, images, subject.asked, said.rows, self.not_told)
+        find = in_images({MSR_IMAGE[self.target]: subject.msr, IO_IMAGE[self.target]: subject.io})
+        compared = compare(subject.told, self.target, find, subject.asked, said.rows, self.not_told)
         return Result(self.name, subject.names, said.tools, perf_counter() - start, compared)
 
 

@@ -200,9 +200,7 @@ def _wrong(
             if re.fullmatch(right, each.word):
                 continue
             said = right.replace(r"\d+", "any").replace("[0-9a-f]+", "any")
-            yield Difference(
-                made.kind, start, made.width, said, each.word, reading.rule(verdict), "", 0, 0, after - start
-            )
+            yield Difference(made.kind, start, made.width, said, each.word, reading.rule(verdict), None, after - start)
 
 
 def _cuts(bundle: Bundle, number: int, column: int) -> list[int]:

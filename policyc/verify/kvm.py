@@ -13,9 +13,8 @@ import mmap
 import os
 import platform
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import Any
 
 from policyc.architecture.kvm import (
     KVM_CAP_X86_USER_SPACE_MSR,
@@ -24,11 +23,14 @@ from policyc.architecture.kvm import (
     KVM_X86_SET_MSR_FILTER,
 )
 from policyc.bundle.read import Bundle
-from policyc.verify.compare import compare
+from policyc.proof import kvm
+from policyc.proof.evaluate import Verdict
+from policyc.verify.compare import Find, Spot, compare
 from policyc.verify.plan import Question, accesses, kvm_questions
 from policyc.verify.probes import Answer, Run, Sweep
 from policyc.verify.results import Begin, Listener, Result, alike, variant_name
 from policyc.verify.told import told
+from policyc.vocabulary.access import Access
 from policyc.vocabulary.diagnostic import UnreadableError
 
 IMAGE = "kvm_filter.json"
@@ -58,17 +60,18 @@ class Kvm:
 
     def missing(self) -> str:
         try:
-            kvm = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+            device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
         except OSError as reason:
             return f"{DEVICE}: {(reason.strerror or 'it does not open').lower()}"
         try:
             able = all(
-                fcntl.ioctl(kvm, _CHECK_EXTENSION, each) > 0 for each in (KVM_CAP_X86_USER_SPACE_MSR, _CAP_MSR_FILTER)
+                fcntl.ioctl(device, _CHECK_EXTENSION, each) > 0
+                for each in (KVM_CAP_X86_USER_SPACE_MSR, _CAP_MSR_FILTER)
             )
         except OSError:
             able = False
         finally:
-            os.close(kvm)
+            os.close(device)
         return "" if able else f"a {DEVICE} that filters MSRs: Linux 5.10 or newer"
 
     def verify(self, bundle: Bundle, profile: str | None, begin: Begin) -> Iterator[Result]:
@@ -76,33 +79,42 @@ class Kvm:
             start = perf_counter()
             path = bundle.manifest.variants[numbers[0]].images["kvm"][IMAGE]
             expected = told(bundle.manifest, numbers[0], "kvm")
-            asked = kvm_questions(expected)
+            filter_ = _filter(bundle.file(path))
+            asked = kvm_questions(expected, [(each.base, each.base + each.nmsrs - 1) for each in filter_.ranges])
             listen = begin(f"{self.name}, {variant_name(bundle, numbers[0])}")
             try:
-                rows = _rows(_filter(bundle.file(path)), asked, listen)
+                rows = _rows(filter_, asked, listen)
             except OSError as reason:
                 raise UnreadableError(f"{DEVICE}: {reason.strerror}") from None
-            compared = compare(expected, "kvm", {}, asked, rows, 0)
+            compared = compare(expected, "kvm", in_filter(filter_), asked, rows, 0)
             names = tuple(variant_name(bundle, number) for number in numbers)
             tools = (f"KVM of {platform.system()} {platform.release()}",)
             yield Result(self.name, names, tools, perf_counter() - start, compared)
 
 
-def _filter(data: bytes) -> Mapping[str, Any]:
-    """The filter in its file. Raises UnreadableError for one that is none."""
-    import json
-
+def _filter(data: bytes) -> kvm.Filter:
+    """The filter in its file. Raises UnreadableError for one that KVM would refuse."""
     try:
-        document: Mapping[str, Any] = json.loads(data)
-        _ = document["flags"], [(each["flags"], each["nmsrs"], each["base"]) for each in document["ranges"]]
-        for each in document["ranges"]:
-            bytes.fromhex(each["bitmap"])
-    except (ValueError, KeyError, TypeError) as reason:
-        raise UnreadableError(f"{IMAGE} is not what policyc writes: {reason}") from None
-    return document
+        return kvm.read(data)
+    except kvm.FilterError as reason:
+        raise UnreadableError(f"{IMAGE} is no filter that KVM takes: {reason}") from None
 
 
-def _rows(filter_: Mapping[str, Any], asked: Sequence[Question], listen: Listener) -> list[tuple[Run, ...]]:
+def in_filter(filter_: kvm.Filter) -> Find:
+    """The bit that the first range with the MSR has for it. In KVM's bitmaps a 1 lets an access through."""
+
+    def find(access: Access, verdict: Verdict) -> Spot | None:
+        place = (
+            kvm.place(filter_, access.address, access.kind == "wrmsr") if access.kind in ("rdmsr", "wrmsr") else None
+        )
+        if place is None or place.value != verdict.exits:
+            return None
+        return Spot(IMAGE, place.byte, place.bit, int(not verdict.exits), place.range)
+
+    return find
+
+
+def _rows(filter_: kvm.Filter, asked: Sequence[Question], listen: Listener) -> list[tuple[Run, ...]]:
     total, done = accesses(asked), 0
     rows = []
     with _Machine(filter_) as machine:
@@ -128,7 +140,7 @@ def _swept(machine: _Machine, sweep: Sweep) -> tuple[Run, ...]:
 class _Machine:
     """One vCPU in real mode under a filter. Everything is closed at the end of its block."""
 
-    def __init__(self, filter_: Mapping[str, Any]) -> None:
+    def __init__(self, filter_: kvm.Filter) -> None:
         self._filter = filter_
         self._stack = contextlib.ExitStack()
 
@@ -148,8 +160,8 @@ class _Machine:
         return handle
 
     def _start(self) -> None:
-        kvm = self._held(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
-        machine = self._held(fcntl.ioctl(kvm, _CREATE_VM, 0))
+        device = self._held(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
+        machine = self._held(fcntl.ioctl(device, _CREATE_VM, 0))
         self._memory = mmap.mmap(-1, _MEMORY)
         self._stack.callback(self._memory.close)
         held = ctypes.c_char.from_buffer(self._memory)
@@ -160,7 +172,7 @@ class _Machine:
             self._memory[4 * vector : 4 * vector + 4] = struct.pack("<HH", _FAULTS + vector, 0)
         self._memory[_FAULTS : _FAULTS + 32] = _HLT * 32
         self._vcpu = self._held(fcntl.ioctl(machine, _CREATE_VCPU, 0))
-        self._run = mmap.mmap(self._vcpu, fcntl.ioctl(kvm, _GET_VCPU_MMAP_SIZE, 0))
+        self._run = mmap.mmap(self._vcpu, fcntl.ioctl(device, _GET_VCPU_MMAP_SIZE, 0))
         self._stack.callback(self._run.close)
         sregs = bytearray(312)
         fcntl.ioctl(self._vcpu, _GET_SREGS, sregs)
@@ -173,11 +185,11 @@ class _Machine:
         reasons = struct.pack("<II4Q64x", KVM_CAP_X86_USER_SPACE_MSR, 0, KVM_MSR_EXIT_REASON_FILTER, 0, 0, 0)
         fcntl.ioctl(machine, _ENABLE_CAP, reasons)
         buffers = []
-        data = struct.pack("<II", self._filter["flags"], 0)
-        for each in self._filter["ranges"]:
-            bits = bytes.fromhex(each["bitmap"])
-            buffers.append(ctypes.create_string_buffer(bits, -(-len(bits) // 8) * 8 or 8))
-            data += struct.pack("<IIIIQ", each["flags"], each["nmsrs"], each["base"], 0, ctypes.addressof(buffers[-1]))
+        data = struct.pack("<II", self._filter.deny, 0)
+        for each in self._filter.ranges:
+            size = -(-each.nmsrs // 64) * 8
+            buffers.append(ctypes.create_string_buffer(each.bits.to_bytes(size, "little"), size or 8))
+            data += struct.pack("<IIIIQ", each.flags, each.nmsrs, each.base, 0, ctypes.addressof(buffers[-1]))
         fcntl.ioctl(machine, KVM_X86_SET_MSR_FILTER, data.ljust(8 + 24 * KVM_MSR_FILTER_MAX_RANGES, b"\0"))
 
     def load(self, sweep: Sweep) -> None:

@@ -6,14 +6,14 @@ instructions consult the same bits, so they are sampled: at ports around each ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from policyc.proof.rows import PORTS, WINDOWS
 from policyc.verify.probes import Sweep
 from policyc.verify.told import Told
-from policyc.vocabulary.access import IN1, IN2, IN4, MSR_READ, MSR_WRITE, OUT1, OUT2, OUT4, PORT_LAST, Access
-from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.access import IN1, IN2, IN4, MSR_LAST, MSR_READ, MSR_WRITE, OUT1, OUT2, OUT4, PORT_LAST, Access
+from policyc.vocabulary.intervals import Intervals, normal
 
 STEP = 8192
 """Addresses of one sweep at most: as often is progress told."""
@@ -45,11 +45,13 @@ def questions(told: Told, target: str) -> tuple[Question, ...]:
     return (*_msrs(told, target), *_outside(told, target), *_in(told, target), *_sampled(told, target))
 
 
-def kvm_questions(told: Told) -> tuple[Question, ...]:
-    """All that KVM is asked: the MSRs of every window there is, the x2APIC's among them, MSRs outside, sampled ports."""
+def kvm_questions(told: Told, ranges: Sequence[tuple[int, int]]) -> tuple[Question, ...]:
+    """All that KVM is asked: the MSRs of every window there is, the x2APIC's among them, those that the filter's ranges
+    name (first and last of each), MSRs outside, sampled ports."""
     asked: list[Question] = []
-    spots = [(msr, msr) for msr in _OUTSIDE if not any(lo <= msr <= hi for lo, hi in WINDOWS["svm"])]
-    for first, last in (*WINDOWS["svm"], *spots):
+    spots = [(msr, msr) for msr in _OUTSIDE]
+    named = [(lo, min(hi, MSR_LAST)) for lo, hi in ranges if lo <= hi]
+    for first, last in normal((*WINDOWS["svm"], *spots, *named)):
         for column, kind in ((MSR_READ, "rdmsr"), (MSR_WRITE, "wrmsr")):
             expected = told.msr.stretch("kvm", column, first, last)
             for at in range(first, last + 1, KVM_STEP):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policyc.verify import emulators
-from policyc.verify.compare import compare
+from policyc.verify.compare import compare, in_images
 from policyc.verify.emulated import EMULATED
 from policyc.verify.plan import Question
 from policyc.verify.probes import Sweep
@@ -31,7 +31,7 @@ def test_bits_turned_over_at_random_are_named_each_and_nothing_else_differs(name
         # Of the bits past the last port, 65536 alone can be seen: whatever reads the other two reads it as well.
         turned["iopm.bin"] = [each for each in turned["iopm.bin"] if each < 65520] + [65536]
     result = made.on(flipped(whole, turned), silent)
-    found = {(each.image, each.byte * 8 + each.bit) for each in result.compared.differences}
+    found = {(each.spot.image, each.spot.byte * 8 + each.spot.bit) for each in result.compared.differences if each.spot}
     assert found == {(image, position) for image in images for position in turned[image]}
     assert result.compared.accesses > 225_000
 
@@ -75,12 +75,12 @@ def test_an_exit_that_tells_something_else_is_a_difference_though_the_bits_are_r
     need_for(made)
     few = some(subject("svm"))
     said = made.ask(few.msr, few.io, [each.sweep for each in few.asked], silent)
-    images = {"msrpm.bin": few.msr, "iopm.bin": few.io}
-    honest = compare(few.told, "svm", images, few.asked, said.rows, made.not_told)
-    strict = compare(few.told, "svm", images, few.asked, said.rows, 0)
+    find = in_images({"msrpm.bin": few.msr, "iopm.bin": few.io})
+    honest = compare(few.told, "svm", find, few.asked, said.rows, made.not_told)
+    strict = compare(few.told, "svm", find, few.asked, said.rows, 0)
     assert honest.differences == ()
     assert strict.differing > 100
-    assert all(not each.image and "an exit that says" in each.expected for each in strict.differences)
+    assert all(each.spot is None and "an exit that says" in each.expected for each in strict.differences)
 
 
 def test_what_is_asked_of_a_sweep_is_bounded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -196,18 +197,83 @@ def test_c_of_a_bundle_is_run_only_where_the_handler_is_named() -> None:
     assert {each.name: each.unasked for each in EXECUTORS} == {name: name != "handler" for name in verify.ON}
 
 
-def test_kvm_agrees_and_a_wrong_filter_bit_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+KVM_POLICY = """\
+language 1
+target kvm
+default passthrough
+intercept msr 0x400..0x43f read
+uarts: intercept msr 0xc0000081
+intercept msr 0xc0010004..0xc0010017 write
+intercept msr 0x4b564d00..0x4b564d07
+"""
+
+
+def turned(place: Path, seed: int, count: int) -> list[tuple[str, int, int, int, int]]:
+    """Bits of the filter's bitmaps turned over in its file, chosen at random among those that KVM looks at: one access
+    that each decides, and range, byte, bit and the value that it must have."""
+    path = place / "kvm_filter.json"
+    document = json.loads(path.read_text())
+    where = [(number, bit) for number, each in enumerate(document["ranges"]) for bit in range(each["nmsrs"])]
+    out = []
+    for number, bit in random.Random(seed).sample(where, count):
+        each = document["ranges"][number]
+        bits = bytearray.fromhex(each["bitmap"])
+        out.append(
+            ("wrmsr" if each["flags"] == 2 else "rdmsr", each["base"] + bit, number, bit, bits[bit // 8] >> bit % 8 & 1)
+        )
+        bits[bit // 8] ^= 1 << bit % 8
+        each["bitmap"] = bits.hex()
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    return out
+
+
+def test_bits_of_kvm_s_filter_turned_over_at_random_are_named_each_and_nothing_else_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     need("kvm", not Kvm().missing(), "a /dev/kvm this user may open, on Linux 5.10 or newer")
-    text = "language 1\ntarget kvm\ndefault passthrough\nintercept msr 0x400..0x43f read\nintercept msr 0xc0000081\n"
     place = tmp_path / "kvm.bundle"
-    write_bundle(str(place), compiled(text).files)
-    filter_ = place / "kvm_filter.json"
-    document = json.loads(filter_.read_text())
-    (bitmap,) = {each["bitmap"] for each in document["ranges"] if each["base"] == 0x400}
-    wrong = bytearray.fromhex(bitmap)
-    wrong[0x1A // 8] ^= 1 << 0x1A % 8
-    filter_.write_text(filter_.read_text().replace(bitmap, wrong.hex()))
+    write_bundle(str(place), compiled(KVM_POLICY).files)
+    wrong = turned(place, seed=6, count=9)
+    assert run(["verify", str(place), "--on", "kvm", "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (result,) = told["results"]
+    found = {
+        (each["form"], each["address"], each["range"], each["byte"] * 8 + each["bit"], each["must"])
+        for each in result["differences"]
+    }
+    assert found == set(wrong)
+    assert {each["image"] for each in result["differences"]} == {"kvm_filter.json"}
+
+
+def test_a_wrong_bit_of_kvm_s_filter_is_told_with_rule_range_byte_and_bit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("kvm", not Kvm().missing(), "a /dev/kvm this user may open, on Linux 5.10 or newer")
+    place = tmp_path / "kvm.bundle"
+    write_bundle(str(place), compiled("language 1\ntarget kvm\ndefault passthrough\nx: deny msr 0xc0000081\n").files)
+    path = place / "kvm_filter.json"
+    document = json.loads(path.read_text())
+    document["ranges"][0]["bitmap"] = "ff" + document["ranges"][0]["bitmap"][2:]
+    path.write_text(json.dumps(document, indent=2) + "\n")
     assert run(["verify", str(place), "--on", "kvm"]) == 1
     out = capsys.readouterr().out
-    assert "rdmsr 0x41a: expected an exit (vm.pol:4), found no exit" in out
+    assert "altered: kvm_filter.json: its SHA-256 is not the one in the manifest\n" in out
+    assert "rdmsr 0xc0000081: expected an exit (vm.pol:4 (x)), found no exit" in out
+    assert "kvm_filter.json range 0 byte 0 bit 0 must be 0 (deny); 2 accesses differ for it" in out
     assert out.count("differs:") == 1
+
+
+def test_bits_that_no_guest_can_see_are_named_and_said_to_be_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_for(executor("qemu-svm"))
+    for name, at, mask in (("iopm.bin", 8192, 0b110), ("msrpm.bin", 7000, 0x10)):
+        data = bytearray((folder / name).read_bytes())
+        data[at] ^= mask
+        (folder / name).write_bytes(data)
+    assert run(["verify", str(folder), "--on", "qemu-svm"]) == 1
+    out = capsys.readouterr().out
+    assert "altered: iopm.bin: its SHA-256 is not the one in the manifest; no access that was executed shows it" in out
+    for bit in ("iopm.bin byte 8192 bit 1", "iopm.bin byte 8192 bit 2", "msrpm.bin byte 7000 bit 4"):
+        assert f"unseen: {bit} must be 1: no guest can tell, as no access reads it alone" in out
+    assert "differs:" not in out
