@@ -17,9 +17,10 @@ def shell_blocks() -> list[str]:
     return [each.strip() for each in re.findall(r"^```sh\n((?:.*\n)*?)```$", README, re.MULTILINE)]
 
 
-def test_ci_ends_with_the_command_that_the_readme_gives_for_the_tests() -> None:
+def test_ci_fails_where_the_command_that_the_readme_gives_for_the_tests_does() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().splitlines()
-    assert script[-1] == shell_blocks()[1]
+    assert f"{shell_blocks()[1]} || status=$?" in script
+    assert script[-1] == 'exit "$status"'
 
 
 def test_the_slow_tests_have_a_command_of_their_own() -> None:
