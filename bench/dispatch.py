@@ -1,20 +1,21 @@
 """Times the exit handler's dispatch against a linear scan, a plain binary search, a switch and a direct table.
 
-``python -m bench.dispatch [--svg docs/dispatch.svg]`` builds each variant of the handler for policies of 10, 100, 1,000
-and 4,000 port ranges and prints nanoseconds and time-stamp cycles per exit, and the bytes of code and tables. All
-variants are the same handler; only its find_port() differs.
+Each variant of the handler is built for policies of 10, 100, 1,000 and 4,000 port ranges. All variants are the same
+handler; only its find_port() differs.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 from typing import NamedTuple
 
+from bench.common import plots
+from bench.common.figures import Figure, Result
 from policyc.emitters import handler
 from policyc.semantics.decide import decide, variants
 from policyc.semantics.policy import EXIT, LAYER_MAIN, Action, Policy, Rule, Run
@@ -133,7 +134,16 @@ def measure(ranges: int, folder: Path) -> list[Row]:
             text = variant(text, make(runs))
         (folder / "exit_handler.c").write_text(text, encoding="ascii")
         subprocess.run(["gcc", *FLAGS, "-c", "exit_handler.c", "-o", "handler.o"], cwd=folder, check=True)
-        command = ["gcc", "-std=gnu11", "-O2", "-I.", HERE / "dispatch.c", "handler.o", "-o", "dispatch"]
+        command: list[str | Path] = [
+            "gcc",
+            "-std=gnu11",
+            "-O2",
+            "-I.",
+            HERE / "dispatch.c",
+            "handler.o",
+            "-o",
+            "dispatch",
+        ]
         subprocess.run(command, cwd=folder, check=True)
         sizes = subprocess.run(["size", "handler.o"], cwd=folder, check=True, capture_output=True, text=True).stdout
         text_bytes, data_bytes = map(int, sizes.splitlines()[1].split()[:2])
@@ -147,67 +157,24 @@ def measure(ranges: int, folder: Path) -> list[Row]:
     return rows
 
 
-def report(rows: list[Row]) -> str:
-    lines = [f"{'find_port':14} {'ranges':>6} {'traffic':8} {'ns/exit':>8} {'cycles':>7} {'bytes':>9}"]
-    for row in rows:
-        lines.append(
-            f"{row.way:14} {row.ranges:6} {row.traffic:8} {row.nanoseconds:8.2f} {row.cycles:7} {row.bytes_:9}"
-        )
-    return "\n".join(lines)
+SUMMARY = "nanoseconds from call to return of the exit handler, by the way it finds a port's run"
 
 
-COLOURS = {
-    "policyc": "#c02020", "linear scan": "#808080", "binary search": "#2060c0", "switch": "#208040",
-    "direct table": "#a060c0",
-}  # fmt: skip
+def lacking() -> str:
+    return "" if which("gcc") and which("size") else "gcc (apt-get install gcc)"
 
 
-def svg(rows: list[Row]) -> str:
-    """Nanoseconds per exit over the number of ranges, uniform traffic; both axes logarithmic."""
-    from math import log10
-
-    chosen = [row for row in rows if row.traffic == "uniform"]
-    top = max(row.nanoseconds for row in chosen)
-    low = min(row.nanoseconds for row in chosen) * 0.8
-    place = {size: 70 + 140 * number for number, size in enumerate(SIZES)}
-
-    def y(nanoseconds: float) -> float:
-        return 300 - 260 * (log10(nanoseconds) - log10(low)) / (log10(top) - log10(low))
-
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" width="660" height="360" font-family="sans-serif" font-size="12">'
-    ]
-    parts.append('<rect width="660" height="360" fill="white"/>')
-    for size, x in place.items():
-        parts.append(f'<text x="{x}" y="325" text-anchor="middle">{size:,}</text>')
-    parts.append('<text x="280" y="350" text-anchor="middle">port ranges in the policy</text>')
-    tick = 1.0
-    for tick in (5, 10, 20, 50, 100, 200, 500, 1000, 2000):
-        if low <= tick <= top:
-            parts.append(f'<line x1="60" x2="500" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#e0e0e0"/>')
-            parts.append(f'<text x="52" y="{y(tick) + 4:.1f}" text-anchor="end">{tick} ns</text>')
-    for number, (way, colour) in enumerate(COLOURS.items()):
-        points = [(place[row.ranges], y(row.nanoseconds)) for row in chosen if row.way == way]
-        line = " ".join(f"{x},{at:.1f}" for x, at in points)
-        width = 3 if way == "policyc" else 1.5
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-        parts += [f'<circle cx="{x}" cy="{at:.1f}" r="3" fill="{colour}"/>' for x, at in points]
-        parts.append(f'<text x="515" y="{60 + 20 * number}" fill="{colour}">{way}</text>')
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--svg", type=Path, help="where to write the plot")
-    chosen = parser.parse_args()
+def result(quick: bool) -> Result:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
+        for size in SIZES[:2] if quick else SIZES:
             rows += measure(size, Path(folder))
-    print(report(rows))
-    if chosen.svg is not None:
-        chosen.svg.write_text(svg(rows), encoding="ascii")
-
-
-if __name__ == "__main__":
-    main()
+    figures = []
+    for row in rows:
+        name = f"{row.way}, {row.ranges:,} ranges, {row.traffic}"
+        figures.append(Figure(name, row.nanoseconds, "ns"))
+        if row.traffic == "uniform":
+            figures.append(Figure(f"{row.way}, {row.ranges:,} ranges, code and tables", row.bytes_, "bytes"))
+    uniform = {way: [(r.ranges, r.nanoseconds) for r in rows if (r.way, r.traffic) == (way, "uniform")] for way in WAYS}
+    drawn = plots.lines(uniform, "port ranges in the policy", "ns per exit", thick="policyc")
+    return Result(tuple(figures), {"dispatch.svg": drawn})

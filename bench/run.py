@@ -1,22 +1,25 @@
 """Times ``policyc run`` against the plainest loop over KVM_RUN that Python can have, in one process, turn by turn.
 
-``python -m bench.run [--exits 50000] [--rounds 5] [--svg docs/run.svg]`` prints exits a second of processor time, the best of the rounds, and how
-much slower than the plain loop each way is. The plain loop decodes the exit and answers it; it asks no policy and counts nothing.
+The plain loop decodes the exit and answers it; it asks no policy and counts nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import io
+import os
 import struct
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.common import plots
+from bench.common.cost import turns
+from bench.common.figures import Figure, Result
 from policyc.architecture import kvm as api
 from policyc.bundle.read import Bundle, load
 from policyc.bundle.write import write_bundle
@@ -32,6 +35,7 @@ GUESTS = {
     "in": bytes.fromhex("ba6000 ec ebfd"),  # mov dx, 0x60; again: in al, dx; jmp again
     "rdmsr": bytes.fromhex("66b98b000000 0f32 ebfc"),  # mov ecx, 0x8b; again: rdmsr; jmp again
 }
+PLAIN = "plain loop"
 WAYS = {
     "let through": "intercept msr 0x8b read -> const(1)\n",
     "trapped": "intercept msr 0x8b read -> const(1)\nintercept io 0x60 in -> const(1)\nintercept io 0x80 -> drop\n",
@@ -107,54 +111,31 @@ def measure(exits: int, rounds: int) -> list[Row]:
     bundle_of.update({way: bundle(rules) for way, rules in WAYS.items()})
     tries: dict[tuple[str, str], Callable[[], float]] = {}
     for guest in GUESTS:
-        tries[guest, "plain loop"] = lambda guest=guest: plain(guest, exits)
+        tries[guest, PLAIN] = partial(plain, guest, exits)
         for way in WAYS if guest == "out" else tuple(WAYS)[:-1]:
-            tries[guest, way] = lambda guest=guest, way=way: ours(guest, exits, way, False)
-        tries[guest, "a line each"] = lambda guest=guest: ours(guest, exits, "trapped", True)
-    best: dict[tuple[str, str], float] = {}
-    for _ in range(rounds):
-        for key, attempt in tries.items():
-            best[key] = min(best.get(key, 1e9), attempt())
-    return [Row(*key, exits / took, took / best[key[0], "plain loop"]) for key, took in best.items()]
+            tries[guest, way] = partial(ours, guest, exits, way, False)
+        tries[guest, "a line each"] = partial(ours, guest, exits, "trapped", True)
+    best = turns(tries, rounds)
+    return [Row(*key, exits / took, took / best[key[0], PLAIN]) for key, took in best.items()]
 
 
-def svg(rows: list[Row]) -> str:
-    """A bar a row: how many times the plain loop's time it takes. The line at 2 is the promise."""
-    left, unit, step = 190, 180, 22
-    height = 40 + step * len(rows)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="660" height="{height}" font-family="sans-serif" font-size="12">',
-        f'<rect width="660" height="{height}" fill="white"/>',
-    ]
-    for number, row in enumerate(rows):
-        y = 10 + step * number
-        fill = "#999" if row.way == "plain loop" else "#4878a8"
-        parts += [
-            f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{row.guest}, {row.way}</text>',
-            f'<rect x="{left}" y="{y}" width="{row.ratio * unit:.0f}" height="16" fill="{fill}"/>',
-            f'<text x="{left + row.ratio * unit + 6:.0f}" y="{y + 12}">{row.ratio:.2f}</text>',
-        ]
-    x, bottom = left + 2 * unit, height - 26
-    parts += [
-        f'<line x1="{x}" y1="6" x2="{x}" y2="{bottom}" stroke="#b04040" stroke-dasharray="4 3"/>',
-        f'<text x="{left}" y="{height - 8}">times the plain loop over KVM_RUN, in processor time</text>',
-    ]
-    return "\n".join([*parts, "</svg>", ""])
+SUMMARY = "exits a second of a guest on /dev/kvm under `policyc run`"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--exits", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--svg", type=Path, help="where to write the plot")
-    args = parser.parse_args()
-    rows = measure(args.exits, args.rounds)
-    print("| guest | way | exits a second | times the plain loop |\n|---|---|---|---|")
+def lacking() -> str:
+    return "" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "/dev/kvm, readable and writable"
+
+
+def result(quick: bool) -> Result:
+    rows = measure(5_000 if quick else 30_000, 3 if quick else 5)
+    figures = []
     for row in rows:
-        print(f"| {row.guest} | {row.way} | {row.rate:,.0f} | {row.ratio:.2f} |")
-    if args.svg is not None:
-        args.svg.write_text(svg(rows), encoding="ascii")
-
-
-if __name__ == "__main__":
-    main()
+        name = f"{row.guest}, {row.way}"
+        if row.way != PLAIN:
+            figures.append(Figure(name, row.ratio, "x plain loop", 2.0))
+        figures.append(Figure(f"{name}, rate", row.rate, "exits/s", more=True))
+    bars = [plots.Bar(f"{row.guest}, {row.way}", row.ratio, row.way != PLAIN) for row in rows]
+    drawn = plots.bars(
+        bars, "times the plain loop over KVM_RUN, in processor time", {bar.name: 2.0 for bar in bars if bar.ours}
+    )
+    return Result(tuple(figures), {"run.svg": drawn})
