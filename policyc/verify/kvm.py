@@ -26,7 +26,7 @@ from policyc.bundle.read import Bundle
 from policyc.proof import kvm
 from policyc.proof.evaluate import Verdict
 from policyc.verify.compare import Find, Spot, compare
-from policyc.verify.plan import Question, accesses, kvm_questions
+from policyc.verify.plan import kvm_questions
 from policyc.verify.probes import Answer, Run, Sweep
 from policyc.verify.results import Begin, Listener, Result, alike, variant_name
 from policyc.verify.told import told
@@ -83,7 +83,7 @@ class Kvm:
             asked = kvm_questions(expected, [(each.base, each.base + each.nmsrs - 1) for each in filter_.ranges])
             listen = begin(f"{self.name}, {variant_name(bundle, numbers[0])}")
             try:
-                rows = _rows(filter_, asked, listen)
+                rows = ask(filter_, [each.sweep for each in asked], listen)
             except OSError as reason:
                 raise UnreadableError(f"{DEVICE}: {reason.strerror}") from None
             compared = compare(expected, "kvm", in_filter(filter_), asked, rows, 0)
@@ -114,14 +114,15 @@ def in_filter(filter_: kvm.Filter) -> Find:
     return find
 
 
-def _rows(filter_: kvm.Filter, asked: Sequence[Question], listen: Listener) -> list[tuple[Run, ...]]:
-    total, done = accesses(asked), 0
+def ask(filter_: kvm.Filter, sweeps: Sequence[Sweep], listen: Listener) -> list[tuple[Run, ...]]:
+    """What KVM answers under a filter: one row of runs a sweep. Raises OSError for a filter that it refuses."""
+    total, done = sum(each.length for each in sweeps), 0
     rows = []
     with _Machine(filter_) as machine:
-        for question in asked:
+        for sweep in sweeps:
             listen(done / total)
-            rows.append(_swept(machine, question.sweep))
-            done += question.sweep.length
+            rows.append(_swept(machine, sweep))
+            done += sweep.length
     return rows
 
 

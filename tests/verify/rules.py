@@ -2,17 +2,26 @@
 
 Every rule stands alone: images of its own (all zero but for what it says), the accesses, which of them exit. The
 expected outcomes are read from the manuals, not from policyc's code.
+
+The handler is told of each access that exits, as the processor tells it, and must read what the manual says is there:
+which access, at which first port, how wide, how many elements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from policyc.proof.kvm import Filter, Range
+from policyc.verify import kvm
 from policyc.verify.emulated import EMULATED, Emulated, rows
 from policyc.verify.emulators import Machine
 from policyc.verify.probes import ADDRESS, Answer, Sweep, payload, told_of_exit
 from policyc.verify.rom import probe_rom
+from tests.handler.native import DONE, IN, OUT, RDMSR, WRMSR, Native
+from tests.semantics.policies import make
+from tests.semantics.policies import rule as statement
 
 UNCONDITIONAL, IO_BITMAPS, MSR_BITMAPS = 1 << 24, 1 << 25, 1 << 28
 HAD_TO_BE_ONE = 0x04006172
@@ -36,8 +45,9 @@ def wrmsr(msr: int) -> Sweep:
 
 
 class Rule(NamedTuple):
-    """ports, reads, writes: the bits that are set. past: IOPM bits 65536..65538. vmx, svm: one letter an access, x
-    for an exit; empty where the processor has no such rule. controls: of VT-x. told: what an exit says counts as well.
+    """ports, reads, writes: the bits that are set. past: IOPM bits 65536..65538. vmx, svm, kvm: one letter an access, x
+    for an exit; empty where there is no such rule. controls: of VT-x. told: what an exit says counts as well. filter:
+    of KVM, if not the one that reads and writes make.
     """
 
     name: str
@@ -50,6 +60,8 @@ class Rule(NamedTuple):
     past: int = 0
     controls: int = 0
     told: bool = False
+    kvm: str = ""
+    filter: Filter | None = None
 
 
 RULES = (
@@ -130,21 +142,23 @@ RULES = (
         ports=(0x80,),
         told=True,
     ),
-    Rule("RDMSR and WRMSR have bits of their own", (rdmsr(0x10), wrmsr(0x10)), "x.", "x.", reads=(0x10,)),
-    Rule("... the other way round", (rdmsr(0xC0000100), wrmsr(0xC0000100)), ".x", ".x", writes=(0xC0000100,)),
+    Rule("RDMSR and WRMSR have bits of their own", (rdmsr(0x10), wrmsr(0x10)), "x.", "x.", reads=(0x10,), kvm="x."),
+    Rule("... the other way round", (rdmsr(0xC0000100), wrmsr(0xC0000100)), ".x", ".x", writes=(0xC0000100,), kvm=".x"),
     Rule(
         "MSRs 0..0x1fff and 0xc0000000..0xc0001fff have bits, all zero",
         (rdmsr(0), rdmsr(0x1FFF), wrmsr(0x1FFF), rdmsr(0xC0000000), rdmsr(0xC0001FFF)),
         ".....",
         ".....",
+        kvm=".....",
     ),
     Rule(
         "every other MSR exits, whatever the bits",
         (rdmsr(0x2000), wrmsr(0x2000), rdmsr(0xBFFFFFFF), rdmsr(0xC0002000), rdmsr(0x40000000), wrmsr(0xFFFFFFFF)),
         "xxxxxx",
         "xxxxxx",
+        kvm="......",
     ),
-    Rule("MSRs 0xc0010000..0xc0011fff, all bits zero", (rdmsr(0xC0010000), rdmsr(0xC0011FFF)), "xx", ".."),
+    Rule("MSRs 0xc0010000..0xc0011fff, all bits zero", (rdmsr(0xC0010000), rdmsr(0xC0011FFF)), "xx", "..", kvm=".."),
     Rule(
         "neither I/O bitmaps nor unconditional I/O exiting: no I/O exits",
         (in_(0x80), in_(0x81)),
@@ -178,6 +192,51 @@ RULES = (
     ),
 )
 
+KVM_RULES = (
+    Rule("every port access exits to the VMM, as one", (in_(0x80), out(0x81, 2), in_(0xFFFE, 4)), "", "", kvm="xxx"),
+    Rule(
+        "a 1 in a range's bitmap lets through, a 0 exits",
+        (rdmsr(0x174), rdmsr(0x175), rdmsr(0x176), wrmsr(0x175)),
+        "",
+        "",
+        kvm=".x..",
+        filter=Filter(False, (Range(1, 0x174, 3, 0b101),)),
+    ),
+    Rule(
+        "of several ranges the first with the MSR and the kind of access decides",
+        (rdmsr(0x174), wrmsr(0x174), rdmsr(0x175)),
+        "",
+        "",
+        kvm="x.x",
+        filter=Filter(False, (Range(1, 0x174, 1, 0), Range(3, 0x174, 2, 1), Range(2, 0x174, 1, 0))),
+    ),
+    Rule(
+        "outside of all ranges the filter's default decides, known MSR or not",
+        (rdmsr(0x174), rdmsr(0x175), wrmsr(0x12345678)),
+        "",
+        "",
+        kvm=".xx",
+        filter=Filter(True, (Range(3, 0x174, 1, 1),)),
+    ),
+    Rule(
+        "the x2APIC's MSRs 0x800..0x8ff are never filtered",
+        (rdmsr(0x7FF), rdmsr(0x802), wrmsr(0x80B), rdmsr(0x8FF), rdmsr(0x900)),
+        "",
+        "",
+        kvm="x...x",
+        filter=Filter(True, (Range(3, 0x7FF, 0x102, 0),)),
+    ),
+    Rule(
+        "a range that ends at 2^32 holds nothing",
+        (rdmsr(0xFFFFFFFF), rdmsr(0xFFFFFFF0)),
+        "",
+        "",
+        kvm="..",
+        filter=Filter(False, (Range(3, 0xFFFFFFF0, 0x10, 0),)),
+    ),
+)
+"""Of KVM's filter alone (Documentation/virt/kvm/api.rst 4.97)."""
+
 KNOWN = {("an exit tells width, direction, string, REP and immediate, and SVM the size of addresses", "qemu-svm")}
 """Where an executor is known to do something else than the manual says."""
 
@@ -201,14 +260,38 @@ def images(rule: Rule, target: str) -> tuple[bytes, bytes]:
 
 
 def letters(rule: Rule, target: str) -> str:
-    return rule.vmx if target == "vmx" else rule.svm
+    return {"vmx": rule.vmx, "svm": rule.svm, "kvm": rule.kvm}[target]
+
+
+NOT_APPLICABLE = {
+    "a": "KVM has no bitmap for ports, and no strings, REP or immediates: it hands over every port access, element by "
+    "element",
+    "b": "a control, or a rule, of VT-x alone",
+    "c": "nothing exits, so the handler is not called",
+    "d": "a rule of KVM's filter alone",
+    "e": "whether there is an exit is settled before the handler is called",
+}
+EXECUTORS = (*(each.name for each in EMULATED), "kvm", "handler")
+
+
+def why_not(rule: Rule, executor: str) -> str:
+    """The letter of NOT_APPLICABLE for an executor that a rule does not concern; empty where it does."""
+    if executor == "handler":
+        if rule.controls or rule.filter or rule in KVM_RULES:
+            return "d" if rule in KVM_RULES else "e"
+        return "" if "x" in rule.vmx + rule.svm else "c"
+    if executor == "kvm":
+        if rule.kvm:
+            return ""
+        return "b" if rule.controls else "a"
+    if rule in KVM_RULES:
+        return "d"
+    return "" if letters(rule, "vmx" if executor == "bochs-vmx" else "svm") else "b"
 
 
 def measure(executor: Emulated, rule: Rule) -> str:
-    """``agreed`` or ``differs``; empty where the rule is none of the executor's."""
+    """``agreed`` or ``differs``."""
     expected = letters(rule, executor.target)
-    if not expected:
-        return ""
     msr, io = images(rule, executor.target)
     controls = rule.controls | HAD_TO_BE_ONE if rule.controls else 0
     rom = probe_rom()
@@ -216,6 +299,13 @@ def measure(executor: Emulated, rule: Rule) -> str:
     text = executor.run(Machine(rom.path, ((data, ADDRESS),)), lambda _: None).text
     found = [runs[0].answer for runs in rows(executor.name, rule.accesses, text)]
     return "agreed" if _as_expected(rule, executor.target, expected, found) else "differs"
+
+
+def measure_kvm(rule: Rule) -> str:
+    """The same of KVM, whose filter denies what the rule's bits name."""
+    denied = [Range(1, each, 1, 0) for each in rule.reads] + [Range(2, each, 1, 0) for each in rule.writes]
+    found = kvm.ask(rule.filter or Filter(False, tuple(denied)), rule.accesses, lambda _: None)
+    return "agreed" if _as_expected(rule, "kvm", rule.kvm, [runs[0].answer for runs in found]) else "differs"
 
 
 def _as_expected(rule: Rule, target: str, expected: str, found: Sequence[Answer]) -> bool:
@@ -227,14 +317,67 @@ def _as_expected(rule: Rule, target: str, expected: str, found: Sequence[Answer]
     return True
 
 
+ONE_DIRECTION = 0x80
+"""The port of which a rule names OUT alone: its IN exits as well, and the handler passes it on itself."""
+REPEATED = 2
+"""Elements of a string access with REP, as runtime/reference/probe.c has it."""
+
+
+def handler(folder: Path) -> Native:
+    """An exit handler for all the bits that any rule sets."""
+    ports = {port for each in RULES for port in each.ports} - {ONE_DIRECTION}
+    return Native(
+        make(
+            statement("intercept", "io", ONE_DIRECTION, "out"),
+            *(statement("intercept", "io", port) for port in sorted(ports)),
+            *(
+                statement("intercept", "msr", msr, "read")
+                for msr in sorted({msr for each in RULES for msr in each.reads})
+            ),
+            *(
+                statement("intercept", "msr", msr, "write")
+                for msr in sorted({msr for each in RULES for msr in each.writes})
+            ),
+        ),
+        folder,
+    )
+
+
+def measure_handler(machine: Native, rule: Rule) -> str:
+    """Whether the handler reads each exit, of either processor, as the access that it is about."""
+    for target in ("vmx", "svm"):
+        for sweep, letter in zip(rule.accesses, letters(rule, target), strict=bool(letters(rule, target))):
+            if letter == "x" and not _read_rightly(machine, target, sweep):
+                return "differs"
+    return "agreed"
+
+
+def _read_rightly(machine: Native, target: str, sweep: Sweep) -> bool:
+    made = told_of_exit(target, sweep, sweep.first)
+    guest = machine.guest
+    guest.rip, guest.rcx, guest.rsi, guest.rdi, guest.long_mode = 0x1000, sweep.first, 0x2000, 0x2000, False
+    if sweep.width != 8:
+        guest.rcx = REPEATED
+    where = 0 if sweep.width == 8 else sweep.first << 16
+    if target == "vmx":
+        status = machine.vmx(made.reason, made.info1 | where, info=1 << 7)
+    else:
+        status = machine.svm(made.reason, made.info1 | where, 0x1002, 0)
+    kind = {"rdmsr": RDMSR, "wrmsr": WRMSR, "in": IN, "out": OUT}[sweep.access]
+    passed = kind == IN and sweep.first <= ONE_DIRECTION < sweep.first + sweep.width
+    seen = [each[:4] for each in machine.events if each[0] in ("exit", "real")]
+    once = ("real" if passed else "exit", kind, sweep.first, sweep.width)
+    return status == DONE and guest.rip == 0x1002 and seen == [once] * (REPEATED if sweep.repeat else 1)
+
+
 def table(measured: dict[tuple[str, str], str]) -> str:
-    """The table as Markdown. measured: by rule and executor."""
-    names = [each.name for each in EMULATED]
-    lines = ["| rule | VT-x | SVM | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
-    for rule in RULES:
-        cells = [rule.name, _outcome(rule.vmx), _outcome(rule.svm)]
-        cells += [measured[rule.name, name] or "-" for name in names]
+    """The table as Markdown, and the reasons for which a rule is not applicable. measured: by rule and executor."""
+    lines = [f"| rule | VT-x | SVM | KVM | {' | '.join(EXECUTORS)} |", "|---|---|---|---|" + "---|" * len(EXECUTORS)]
+    for rule in (*RULES, *KVM_RULES):
+        cells = [rule.name, _outcome(rule.vmx), _outcome(rule.svm), _outcome(rule.kvm)]
+        cells += [measured[rule.name, name] for name in EXECUTORS]
         lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "Not applicable:", "", *(f"* {letter}: {why}." for letter, why in NOT_APPLICABLE.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -245,12 +388,12 @@ def _outcome(outcome: str) -> str:
 
 def expected_table() -> str:
     """The table that the rules and KNOWN make."""
-    measured = {}
-    for rule in RULES:
-        for executor in EMULATED:
-            if not letters(rule, executor.target):
-                outcome = ""
-            else:
-                outcome = "differs" if (rule.name, executor.name) in KNOWN else "agreed"
-            measured[rule.name, executor.name] = outcome
-    return table(measured)
+    return table({(rule.name, name): expected(rule, name) for rule in (*RULES, *KVM_RULES) for name in EXECUTORS})
+
+
+def expected(rule: Rule, executor: str) -> str:
+    """``agreed``, ``differs``, or ``-`` with the letter that says why the rule is none of the executor's."""
+    letter = why_not(rule, executor)
+    if letter:
+        return f"- ({letter})"
+    return "differs" if (rule.name, executor) in KNOWN else "agreed"
