@@ -8,7 +8,7 @@ is light: policyc.cli.parser, policyc.cli.console; everything else where ``run``
 from __future__ import annotations
 
 GROUPS = (
-    ("write and check policies", ("compile", "check", "test", "lint", "fmt")),
+    ("write and check policies", ("compile", "check", "test", "lint", "fmt", "lsp")),
     ("ask", ("explain", "show", "diff", "prove", "decompile", "msr", "port", "rule")),
     ("try on processors", ("verify",)),
     ("run guests", ("run", "exec", "profile")),

@@ -94,15 +94,15 @@ def run(args: Arguments) -> int:
     configs = Configs(args.config, args.no_config)
     typed = {"-": read_stdin()} if "-" in args.paths else {}
     reviews, unreadable = _reviews(args, configs, typed)
-    today = _today()
+    date = today()
     if args.fix or args.diff or args.add_waivers:
         from policyc.cli import lintfix
 
-        changed = lintfix.run(args, reviews, today, _database_files(args, configs), typed)
+        changed = lintfix.run(args, reviews, date, _database_files(args, configs), typed)
         if args.diff:
             return 2 if unreadable else int(bool(changed))
         reviews, unreadable = _reviews(args, configs, typed | changed)
-    return _finish(args, configs, reviews, unreadable, today)
+    return _finish(args, configs, reviews, unreadable, date)
 
 
 def _together(args: Arguments) -> None:
@@ -157,7 +157,7 @@ def _finish(
         _write_baseline(args.write_baseline, result.left)
     baseline = args.baseline or config.baseline
     if baseline is not None and args.write_baseline is None:
-        result = _without_known(baseline, result)
+        result = without_known(baseline, result)
     _print(args, reviews, result, unreadable)
     if unreadable:
         return 2
@@ -190,7 +190,7 @@ def _write_baseline(path: str, found: Sequence[Diagnostic]) -> None:
     replace(path, text.encode())
 
 
-def _without_known(path: str, result: Verdict) -> Verdict:
+def without_known(path: str, result: Verdict) -> Verdict:
     import json
 
     from policyc.lint.baseline import from_fields, new
@@ -204,7 +204,7 @@ def _without_known(path: str, result: Verdict) -> Verdict:
     return result._replace(left=new(result.left, from_fields(fields, path), _renamed(path)))
 
 
-def _today() -> str:
+def today() -> str:
     """The date that waivers are held against: of SOURCE_DATE_EPOCH where it is set, else today's (UTC)."""
     import time
 

@@ -43,6 +43,14 @@ class Written(NamedTuple):
     scopes: Mapping[str, Scope]
 
 
+class Reading(NamedTuple):
+    """policy: None where one of the diagnostics is an error."""
+
+    policy: Policy | None
+    diagnostics: tuple[Diagnostic, ...]
+    written: Written
+
+
 def resolve(
     main: Loaded, loader: Loader, database: Names, *, name: str, targets: Iterable[str], problems: list[Diagnostic]
 ) -> tuple[Policy, tuple[Diagnostic, ...]]:
@@ -59,13 +67,22 @@ def resolve_written(
     main: Loaded, loader: Loader, database: Names, *, name: str, targets: Iterable[str], problems: list[Diagnostic]
 ) -> tuple[Policy, tuple[Diagnostic, ...], Written]:
     """As resolve, with the trees and scopes that the policy was made of."""
-    resolver = _Resolver(database, tuple(targets), problems)
+    read = read_policy(main, loader, Resolver(database, tuple(targets), problems), name)
+    if read.policy is None:
+        raise PolicyError(read.diagnostics)
+    return read.policy, read.diagnostics, read.written
+
+
+def read_policy(main: Loaded, loader: Loader, resolver: Resolver, name: str) -> Reading:
+    """As resolve_written, for those who go on whatever is wrong: an editor's text is wrong most of the time."""
+    problems = resolver.problems
     policy = resolver.policy(gather(main, loader, problems), name)
-    diagnostics = few(explain_number(database, each) for each in problems)
+    diagnostics = few(explain_number(resolver.database, each) for each in problems)
+    written = Written(resolver.read, resolver.scopes)
     if any(each.severity == ERROR for each in diagnostics):
-        raise PolicyError(diagnostics)
+        return Reading(None, diagnostics, written)
     resolver.nothing_lost(policy)
-    return policy, diagnostics, Written(resolver.read, resolver.scopes)
+    return Reading(policy, diagnostics, written)
 
 
 def meaning(main: Loaded, loader: Loader, database: Names, space: str, items: tree.Items) -> Intervals | None:
@@ -74,11 +91,13 @@ def meaning(main: Loaded, loader: Loader, database: Names, space: str, items: tr
     main: a file that resolves.
     """
     problems: list[Diagnostic] = []
-    scopes = _Resolver(database, (), problems).make_scopes(gather(main, loader, problems))
+    scopes = Resolver(database, (), problems).make_scopes(gather(main, loader, problems))
     return scopes[MAIN].items(space, items, None, problems)
 
 
-class _Resolver:
+class Resolver:
+    """Makes one policy. problems: where everything that is wrong goes."""
+
     def __init__(self, database: Names, targets: tuple[str, ...], problems: list[Diagnostic]) -> None:
         self.database = database
         self.known_targets = targets
