@@ -27,6 +27,7 @@ from policyc.syntax.reader import decode
 from policyc.targets.base import Image
 from policyc.targets.registry import NAMES, target
 from policyc.targets.selection import LeftOut, Selection, select
+from policyc.vocabulary.collector import held_off
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Compilation(NamedTuple):
     proof: Proof
 
 
+@held_off
 def front(path: str, *, database: Names, buffers: Mapping[str, bytes] | None = None, shown: str | None = None) -> Front:
     """Read a policy and all it imports. path: ``-`` is standard input, whose imports start in the current folder.
     shown: what messages call it instead of its path.
@@ -102,6 +104,7 @@ def front(path: str, *, database: Names, buffers: Mapping[str, bytes] | None = N
     return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest), *loader.sources), written)
 
 
+@held_off
 def front_ir(path: str, *, database: Names) -> Front:
     """The same for a resolved policy in JSON, as ``policyc.ir.emit`` writes it. path: ``-`` is standard input."""
     from policyc.ir.document import MAX_BYTES, decode_json
@@ -114,6 +117,7 @@ def front_ir(path: str, *, database: Names) -> Front:
     return Front(policy, diagnostics, (FileEntry(where, len(data), source.digest),))
 
 
+@held_off
 def check_policy(
     path: str,
     *,
@@ -132,7 +136,8 @@ def check_policy(
     Raises UnreadableError (a file of the command line), PolicyError (the policy), ProofError (policyc itself).
     """
     database, own = _database(database_files)
-    read = reader(path, database=database)
+    # The trees are half of what a large policy takes, and nobody asks for them again.
+    read = reader(path, database=database)._replace(written=Written((), {}))
     policy = read.policy
     maps, chosen, diagnostics = judge(read, database, targets)
     kept = _restricted(maps, policy, profile)
@@ -141,6 +146,7 @@ def check_policy(
     return Checked(policy, kept, chosen, images, diagnostics, proof, (*read.sources, *own), database)
 
 
+@held_off
 def judge(read: Front, database: Database, targets: tuple[str, ...] | None = None) -> Judgement:
     """What a policy that could be read decides, and whether it holds together. Raises PolicyError if it does not."""
     from policyc.emitters.functions import problems
@@ -159,6 +165,7 @@ def judge(read: Front, database: Database, targets: tuple[str, ...] | None = Non
     return Judgement(maps, chosen, diagnostics)
 
 
+@held_off
 def compile_policy(
     path: str,
     *,
