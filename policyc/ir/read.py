@@ -243,7 +243,7 @@ class _Builder:
     # words
 
     def word(self, node: Node) -> tree.Word:
-        return tree.Word(node.value, self.at(node))
+        return tree.Word(node.value, self.source, self.at(node).start + 1)
 
     def name(self, node: Node) -> tree.Name:
         return tree.Name(node.value, self.at(node))
@@ -353,8 +353,8 @@ class _Builder:
         found = {}
         for key, each in node.value.items():
             verdict = each.value.get("verdict")
-            space = tree.Word(MSR if key == OUTSIDE else key, self.at(each))
-            word = tree.Word(OUTSIDE, self.at(each)) if verdict is None else self.word(verdict)
+            space = tree.Word(MSR if key == OUTSIDE else key, self.source, self.at(each).start)
+            word = tree.Word(OUTSIDE, self.source, self.at(each).start) if verdict is None else self.word(verdict)
             made = tree.Default(space, word, self.actions(each), self.at(each))
             stated = "at" in each.value or self.files[0].own
             value = DefaultReader(self.scope, self.problems).one(made) or Default(True, (), None)

@@ -252,6 +252,8 @@ def stripped(value: Any) -> Any:
     """A tree or a resolved policy without its places in the text, and doc comments without blanks at line ends."""
     if isinstance(value, Span | Source):
         return None
+    if isinstance(value, tree.Word):
+        return value.text
     if isinstance(value, tuple):
         names = getattr(value, "_fields", None)
         if names is None:

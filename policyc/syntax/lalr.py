@@ -8,12 +8,15 @@ from typing import Any
 
 from policyc.syntax._tables import END, KEYWORDS, RULES, START, STATES, TOKEN
 from policyc.syntax.tree import Word
-from policyc.vocabulary.span import Source, Span
+from policyc.vocabulary.span import Source
 
-_TOKEN = re.compile(TOKEN, re.ASCII)
+_TOKEN = re.compile(f"[ \\t]*(?:{TOKEN})", re.ASCII)
+_GROUPS = ("", *_TOKEN.groupindex)
 _END = "end"
 _LESS = ("<", "<=", "<<")
 """Tokens that begin like the names of rules in a table's row."""
+_NOTHING = (-1,)
+"""What an optional clause keeps where it is left out."""
 _ROWS: tuple[dict[str, int], ...] = STATES
 
 Reducer = Callable[..., Any]
@@ -82,20 +85,19 @@ def parse(source: Source, start: int, end: int, symbol: str, methods: tuple[Redu
         found = match(text, at, end)
         if found is None:
             if at < end:
-                word = Word(text[at : at + 1], Span(source, at, at + 1))
+                word = Word(text[at : at + 1], source, at)
                 raise Unexpected("character", word, tuple(read), tuple(states))
-            kind, word = _END, Word("", Span(source, end, end))
+            kind, word = _END, Word("", source, end)
         else:
-            group = found.lastgroup
-            stop = found.end()
-            if group == "BLANK" or group == "COMMENT":
-                at = stop
+            index = found.lastindex or 0
+            kind = _GROUPS[index]
+            begin, at = found.span(index)
+            if kind == "BLANK" or kind == "COMMENT":
                 continue
-            word = Word(found.group(), Span(source, at, stop))
-            at = stop
-            kind = word.text if group == "LITERAL" else str(group)
-            if group == "NAME" and word.text in KEYWORDS and word.text in rows[state]:
-                kind = word.text
+            written = found[index]
+            word = Word(written, source, begin)
+            if kind == "LITERAL" or (kind == "NAME" and written in KEYWORDS and written in rows[state]):
+                kind = written
         while True:
             move = rows[state].get(kind)
             if move is None:
@@ -116,9 +118,13 @@ def parse(source: Source, start: int, end: int, symbol: str, methods: tuple[Redu
             method = methods[number]
             if method is None:
                 values.append(given[children[0] if children else 0])
+            elif children is None:
+                values.append(given if method is _list else method(*given))
+            elif children == _NOTHING:
+                values.append(method(None))
             else:
-                arguments = given if children is None else _kept(given, children)
-                values.append(arguments if method is _list else method(*arguments))
+                given = _kept(given, children)
+                values.append(given if method is _list else method(*given))
             state = rows[states[-1]][origin]
             states.append(state)
             if state == final and kind == _END:

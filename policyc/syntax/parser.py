@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from policyc.syntax import tree
+from policyc.syntax import plain, tree
 from policyc.syntax.builder import TreeBuilder
 from policyc.syntax.lalr import Unexpected, reducers
 from policyc.syntax.lalr import parse as parse_piece
-from policyc.syntax.statements import CLOSE, COMMENT, MAX_MISTAKES, PROFILE_HEAD, TEST_HEAD, Piece, pieces
+from policyc.syntax.statements import CLOSE, COMMENT, MAX_MISTAKES, PROFILE_HEAD, STATEMENT, TEST_HEAD, Piece, pieces
 from policyc.syntax.waivers import read_waiver
 from policyc.vocabulary.diagnostic import Diagnostic, error
 from policyc.vocabulary.span import Source, Span
@@ -148,6 +148,10 @@ class _Parser:
             at = Span(self.source, piece.start, piece.start + 1)
             self.problems.append(error("E004", message, at, helps=("split a long list over several rules",)))
             return None
+        if symbol == STATEMENT:
+            rule = plain.rule(self.source, piece.start, piece.end, doc)
+            if rule is not None:
+                return rule
         self.builder.begin(piece.start, piece.end, doc)
         before = len(self.builder.problems)
         try:

@@ -33,8 +33,9 @@ class Piece(NamedTuple):
 
 
 _LINE = re.compile(r"[^\r\n]*")
-_MARK = re.compile(r"[ \t\f]*#")
-_SPECIAL = re.compile(r'[#{}"`\\]')
+_PLAIN = re.compile(r'[ \t\f]*+([^\r\n#{}"`\\]*+)(?=[\r\n]|\Z)')
+"""A line without marks; group 1: what stands on it, without the blanks before."""
+_COMMENT = re.compile(r"[ \t\f]*+(#[^\r\n]*+)")
 _SCAN = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"?|`[^`\r\n]*`?|#[^\r\n]*|\\[ \t]*(?:\r\n|\n|\r|$)|[{}]|\r\n|\n|\r')
 _BLOCK = re.compile(r"\s*(profile|test)\b")
 _STARTER = re.compile(r"[ \t]*(?:" + "|".join(word for word in STATEMENT_WORDS if word != "test") + r")[ \t]")
@@ -45,18 +46,20 @@ def pieces(source: Source, problems: list[Diagnostic]) -> Iterator[Piece]:
     text, at, size = source.text, 0, len(source.text)
     blocks: list[int] = []
     while at < size and len(problems) < MAX_MISTAKES:
-        match = _LINE.match(text, at)
-        assert match is not None
-        end = match.end()
-        mark = _MARK.match(text, at, end)
-        if mark is not None:
-            yield Piece(COMMENT, mark.end() - 1, end, True)
+        # Lines without marks first: there are most of them.
+        match = _PLAIN.match(text, at)
+        if match is not None:
+            start, end = match.span(1)
             at = end + 1
+            while end > start and text[end - 1] in " \t\f":
+                end -= 1
+            if start < end:
+                yield Piece(STATEMENT, start, end)
             continue
-        if _SPECIAL.search(text, at, end) is None:
-            start, stop = _trim(text, at, end)
-            if start < stop:
-                yield Piece(STATEMENT, start, stop)
+        match = _COMMENT.match(text, at)
+        if match is not None:
+            start, end = match.span(1)
+            yield Piece(COMMENT, start, end, True)
             at = end + 1
             continue
         at = yield from _slow(source, at, blocks, problems)

@@ -98,10 +98,16 @@ class Items(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A keyword whose place matters to a message: an access word, a verb, a space."""
+    """A token: a keyword whose place matters to a message, such as a verb or an access word. start: of its text."""
 
     text: str
-    span: Span
+    source: Source
+    start: int
+
+    @property
+    def span(self) -> Span:
+        """Made when it is asked for: a large policy has many words, and messages about few of them."""
+        return Span(self.source, self.start, self.start + len(self.text))
 
 
 class Argument(NamedTuple):
