@@ -10,8 +10,11 @@ from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from policyc.bundle.read import Bundle
     from policyc.database.names import Database
+    from policyc.runtime.auto import Auto
     from policyc.runtime.backend import Backend
     from policyc.runtime.guest import Start
     from policyc.runtime.lines import Lines
@@ -113,8 +116,9 @@ def run(args: Arguments) -> int:
     guest = read_guest(args.guest, None if args.bits is None else int(args.bits), args.load)
     start = prepare(guest, args.memory or MEMORY)
     lines = _lines(args, names)
-    with closing(_backend(args, bundle)) as backend:
-        session = _session(args, backend, bundle, start, lines, names)
+    autos = _autos(args, names)
+    with closing(_backend(args, bundle, autos)) as backend:
+        session = _session(args, backend, bundle, start, lines, autos)
         with nullcontext() if args.control is None else Server(args.control, session):
             report = session.run()
     lines.finished(report)
@@ -123,15 +127,21 @@ def run(args: Arguments) -> int:
     return 0 if report.ending.clean else 1
 
 
-def _session(args: Arguments, backend: Backend, bundle: Bundle, start: Start, lines: Lines, names: Database) -> Session:
+def _autos(args: Arguments, names: Database) -> list[Auto]:
     from policyc.runtime.auto import read_auto
+
+    try:
+        return [read_auto(each, names) for each in args.auto]
+    except ValueError as reason:
+        raise UsageError(f"--auto cannot be `{args.auto[0]}`", str(reason)) from None
+
+
+def _session(
+    args: Arguments, backend: Backend, bundle: Bundle, start: Start, lines: Lines, autos: Sequence[Auto]
+) -> Session:
     from policyc.runtime.devices import Devices
     from policyc.runtime.session import Session
 
-    try:
-        autos = [read_auto(each, names) for each in args.auto]
-    except ValueError as reason:
-        raise UsageError(f"--auto cannot be `{args.auto[0]}`", str(reason)) from None
     return Session(
         backend,
         start,
@@ -147,7 +157,7 @@ def _session(args: Arguments, backend: Backend, bundle: Bundle, start: Start, li
     )
 
 
-def _backend(args: Arguments, bundle: Bundle) -> Backend:
+def _backend(args: Arguments, bundle: Bundle, autos: Sequence[Auto]) -> Backend:
     """The backend asked for, or the best there is."""
     from policyc.runtime import backend
     from policyc.vocabulary.diagnostic import UnreadableError
@@ -155,7 +165,7 @@ def _backend(args: Arguments, bundle: Bundle) -> Backend:
     name = args.backend or backend.default()
     options: dict[str, object] = {"irqchip": True} if args.irqchip else {}
     if name in backend.EMULATED:
-        options |= {"bundle": bundle, "profile": args.profile, "vcpu": args.vcpu, "timeout": args.timeout}
+        options |= {"bundle": bundle, "profile": args.profile, "vcpu": args.vcpu, "autos": autos}
     try:
         return backend.make(name, **options)
     except backend.Unavailable as reason:

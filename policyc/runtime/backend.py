@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import NoReturn, Protocol
 
 from policyc.runtime.guest import Start
+from policyc.vocabulary.access import PORT_LAST
 from policyc.vocabulary.diagnostic import UnreadableError
 from policyc.vocabulary.intervals import Intervals
 
@@ -19,7 +20,9 @@ NAMES = {
 """The backends that come with policyc; any other is named ``package.module:Class``."""
 
 EMULATED = ("bochs", "qemu-svm")
-"""Those that are made with the bundle, profile, vcpu and timeout, as they compile the bundle's handler."""
+"""Those that are made with the bundle, profile, vcpu and autos, as they compile the bundle's handler."""
+
+EVERY_PORT: Intervals = ((0, PORT_LAST),)
 
 
 class Unavailable(Exception):
@@ -58,8 +61,8 @@ class Exits(Protocol):
 class Backend(Protocol):
     """One virtual machine of one vCPU. Made with no arguments or with keyword arguments of its own; raises Unavailable.
 
-    Contract: an access exits (calls Exits) if and only if the images in force say so, or the backend makes every port
-    exit (``all_ports``); images change between two instructions, never within one; what exits under old and new images
+    Contract: an access exits (calls Exits) if and only if the images in force say so, or it touches a port of
+    ``always_exits``; images change between two instructions, never within one; what exits under old and new images
     alike exits at every moment; after ``close`` no file and no memory is left.
     """
 
@@ -68,8 +71,11 @@ class Backend(Protocol):
     """Whether the report must say aloud that no hardware was involved."""
     targets: tuple[str, ...]
     """Targets whose images it can enforce, the best first."""
-    all_ports: bool
-    """Whether every port access exits whatever the images say."""
+
+    @property
+    def always_exits(self) -> Intervals:
+        """Ports that exit whatever the images say."""
+        ...
 
     def start(self, start: Start) -> None:
         """Take a guest; once, before all below."""

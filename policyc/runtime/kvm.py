@@ -19,11 +19,12 @@ from typing import NoReturn
 
 from policyc.architecture import kvm as api
 from policyc.runtime.acting import GENERAL_PROTECTION, Fault
-from policyc.runtime.backend import Exits, Ports, Unavailable
+from policyc.runtime.backend import EVERY_PORT, Exits, Ports, Unavailable
 from policyc.runtime.endings import CRASHED, HALTED, Ending, Stop
 from policyc.runtime.filter import IMAGE, Filter, read_filter
 from policyc.runtime.guest import CODE, DATA, GDT_LIMIT, Start
 from policyc.vocabulary.diagnostic import UnreadableError
+from policyc.vocabulary.intervals import Intervals
 
 REGISTERS = (
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
@@ -51,7 +52,7 @@ class Kvm:
     name = "kvm"
     simulated = False
     targets: tuple[str, ...] = ("kvm",)
-    all_ports = True
+    always_exits: Intervals = EVERY_PORT
 
     def __init__(self, device: str = "/dev/kvm", irqchip: bool = False) -> None:
         self._irqchip = irqchip

@@ -137,7 +137,7 @@ def summary(report: Report, lines: Lines) -> Iterator[str]:
     rate = report.exits / report.seconds if report.seconds > 0 else 0.0
     yield f"{report.exits:,} exit{'' if report.exits == 1 else 's'} in {report.seconds:.3f} s, {rate:,.0f} a second"
     if report.let_through:
-        yield f"  {report.let_through:,} of them port accesses that the image lets through: here every port access exits"
+        yield f"  {report.let_through:,} of them port accesses that the image lets through, and that exit here all the same"
     for what, count in sorted(report.other.items()):
         yield f"  {count:,} of them {what}, which no policy speaks of"
     trapped = sum(count for _, count in report.rules)

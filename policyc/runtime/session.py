@@ -17,6 +17,7 @@ from policyc.runtime.endings import INTERRUPTED, KILLED, MAX_EXITS, TIMEOUT, End
 from policyc.runtime.force import Force, Seen
 from policyc.runtime.guest import Start
 from policyc.vocabulary.access import Access
+from policyc.vocabulary.intervals import intersect
 
 
 class Exit(NamedTuple):
@@ -138,7 +139,7 @@ class Session:
         blind = [
             f"{each.text} does not exit under the rules at the start: its --auto rule waits for rules that trap it"
             for each in self.autos
-            if not (self.backend.all_ports and each.kind in ("in", "out"))
+            if not (each.kind in ("in", "out") and intersect(self.backend.always_exits, each.ranges))
             and not any(self.force.traps(each.kind, lo) for lo, _ in each.ranges)
         ]
         return (*self.backend.notes(), *blind)

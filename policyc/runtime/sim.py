@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from policyc.architecture import svm, vmx
 from policyc.runtime.acting import Fault
-from policyc.runtime.backend import Exits, Ports
+from policyc.runtime.backend import EVERY_PORT, Exits, Ports
 from policyc.runtime.filter import IMAGE, read_filter
 from policyc.runtime.guest import Start
 from policyc.runtime.interpreter import Processor
 from policyc.vocabulary.access import PORT_LAST
 from policyc.vocabulary.diagnostic import UnreadableError
+from policyc.vocabulary.intervals import EMPTY, Intervals
 
 if TYPE_CHECKING:
     from policyc.database.names import Database
@@ -45,7 +46,7 @@ class Simulation:
     name = "sim"
     simulated = True
     targets: tuple[str, ...] = ("vmx", "svm", "kvm")
-    all_ports = False
+    always_exits: Intervals = EMPTY
 
     def __init__(self, target: str | None = None) -> None:
         if target is not None:
@@ -63,7 +64,7 @@ class Simulation:
 
     def install(self, target: str, images: Mapping[str, bytes]) -> None:
         make = {"vmx": _vmx, "svm": _svm, "kvm": _kvm}[target]
-        self.all_ports = target == "kvm"
+        self.always_exits = EVERY_PORT if target == "kvm" else EMPTY
         self._rules = make(images)  # One assignment: an access sees the old images or the new ones.
 
     def run(self, exits: Exits, ports: Ports) -> NoReturn:

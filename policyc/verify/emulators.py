@@ -24,6 +24,9 @@ TIMEOUT = 120
 INTEL_MODELS = ("corei7_haswell_4770", "corei7_skylake_x", "corei7_icelake_u")
 AMD_MODEL = "ryzen"
 
+LARGEST_ROM = 2 << 20
+"""Bytes that Bochs has below 4 GiB for one. Its ROM's size must be a power of two."""
+
 _VGA_BYTES = 512
 """Of an option ROM that holds nothing: Bochs insists on one."""
 
@@ -49,28 +52,32 @@ debug: action=ignore
 """
 
 
+Began = Callable[[Callable[[], None]], None]
+"""Called when the emulator runs, with what kills it, from any thread."""
+
+
 class Machine(NamedTuple):
     """rom: path. images: bytes and physical address of each. guest: whether it has what a guest may look for: a serial
-    port, a PCI bridge. timeout: seconds after which the emulator is killed."""
+    port, a PCI bridge. below: what lies in the ROM below the hypervisor: it ends where that one begins, and the whole
+    is at most LARGEST_ROM. timeout: seconds after which the emulator is killed; None for never."""
 
     rom: str
     images: tuple[tuple[bytes, int], ...]
     guest: bool = False
-    timeout: float = TIMEOUT
+    below: bytes = b""
+    timeout: float | None = TIMEOUT
+    began: Began = lambda kill: None
 
 
 class Printed(NamedTuple):
-    """text: what was printed on the debug console. version: the emulator's, with the processor's model. serial: what
-    was written to the serial port. status: the exit code, negative after a kill."""
+    """text: what was printed on the debug console. version: the emulator's, with the processor's model."""
 
     text: str
     version: str
-    serial: bytes = b""
-    status: int = 0
 
 
 Listener = Callable[[str], None]
-"""Called with each piece of output as it comes."""
+"""Called with each piece of output as it comes. What it raises ends the emulator, and is let through."""
 
 
 def bochs_missing() -> str:
@@ -98,46 +105,38 @@ def bochs(machine: Machine, model: str, listen: Listener) -> Printed:
             stream.write(bytes(_VGA_BYTES))
         path = os.path.join(folder, "bochsrc")
         with open(path, "w", encoding="utf-8") as text:
-            com1 = f'com1: enabled=1, mode=file, dev="{folder}/serial"\n' if machine.guest else ""
             have = int(machine.guest)
             text.write(
                 _BOCHSRC.format(
-                    model=model, rom=machine.rom, folder=folder, images=images, pci=have, serial=have, com1=com1
+                    model=model,
+                    rom=_rom(machine, folder),
+                    folder=folder,
+                    images=images,
+                    pci=have,
+                    serial=have,
+                    com1="com1: enabled=1, mode=null\n" * have,
                 )
             )
-        said, status = _run(
-            ["bochs", "-q", "-f", path], {**os.environ, "TERM": "dumb"}, b"c\nq\n", listen, machine.timeout
-        )
-        serial = _serial(folder)
+        said = _run(["bochs", "-q", "-f", path], {**os.environ, "TERM": "dumb"}, b"c\nq\n", listen, machine)
     version = re.search(r"Bochs x86 Emulator (\S+)", said)
     # What the debugger prints: banner, first instruction and prompt before, the last instruction after, in one line.
     text_ = re.sub(r"\(0\)\.\[\d+\].*", "", said.partition("ctxt):")[2].partition("\n")[2])
     text_ = re.sub(r"\A<bochs:1> .*\n?", "", text_)
-    return Printed(text_, f"Bochs {version[1] if version else 'unknown'}, {model}", serial, status)
+    return Printed(text_, f"Bochs {version[1] if version else 'unknown'}, {model}")
 
 
 def qemu(machine: Machine, listen: Listener) -> Printed:
     """Run a machine under QEMU's own translator, without any help of the host's processor."""
     with _folder(machine) as folder:
         words = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-cpu", "max", "-m", "64", "-display", "none"]
-        words += ["-nodefaults", "-no-reboot", "-bios", machine.rom, "-debugcon", "stdio"]
+        words += ["-nodefaults", "-no-reboot", "-bios", _rom(machine, folder), "-debugcon", "stdio"]
         words += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         for number, (_, address) in enumerate(machine.images, 1):
             words += ["-device", f"loader,file={folder}/image{number},addr={address:#x},force-raw=on"]
         if machine.guest:
-            words += ["-serial", f"file:{folder}/serial"]
-        said, status = _run(words, dict(os.environ), b"", listen, machine.timeout)
-        serial = _serial(folder)
-    return Printed(said, f"{qemu_version()}, TCG, cpu max", serial, status)
-
-
-def _serial(folder: str) -> bytes:
-    """What came out of the serial port, if there was one."""
-    try:
-        with open(os.path.join(folder, "serial"), "rb") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return b""
+            words += ["-serial", "null"]
+        said = _run(words, dict(os.environ), b"", listen, machine)
+    return Printed(said, f"{qemu_version()}, TCG, cpu max")
 
 
 def qemu_version() -> str:
@@ -162,10 +161,23 @@ def _folder(machine: Machine) -> Iterator[str]:
         yield folder
 
 
-def _run(
-    words: list[str], environment: dict[str, str], typed: bytes, listen: Listener, timeout: float
-) -> tuple[str, int]:
-    """What an emulator prints until it ends, and its exit code. Whatever happens, it and all it started are gone afterwards."""
+def _rom(machine: Machine, folder: str) -> str:
+    """The path of the ROM, padded to a power of two if there is something below the hypervisor."""
+    if not machine.below:
+        return machine.rom
+    with open(machine.rom, "rb") as stream:
+        top = stream.read()
+    size = len(top)
+    while size < len(top) + len(machine.below):
+        size *= 2
+    path = os.path.join(folder, "rom")
+    with open(path, "wb") as stream:
+        stream.write(bytes(size - len(top) - len(machine.below)) + machine.below + top)
+    return path
+
+
+def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Listener, machine: Machine) -> str:
+    """What an emulator prints until it ends. Whatever happens, it and all it started are gone afterwards."""
     try:
         process = subprocess.Popen(
             words,
@@ -177,13 +189,16 @@ def _run(
         )
     except OSError as reason:
         raise UnreadableError(f"{words[0]} cannot be started: {reason.strerror}") from None
-    timer = Timer(timeout, _kill, (process,))
-    timer.daemon = True
-    timer.start()
+    timer = None
+    if machine.timeout is not None:
+        timer = Timer(machine.timeout, _kill, (process,))
+        timer.daemon = True
+        timer.start()
     said: list[str] = []
     try:
         assert process.stdin is not None
         assert process.stdout is not None
+        machine.began(lambda: _kill(process))
         with suppress(BrokenPipeError):
             process.stdin.write(typed)
             process.stdin.close()
@@ -191,12 +206,13 @@ def _run(
             said.append(piece.decode("latin-1"))
             listen(said[-1])
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         _kill(process)
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-    return "".join(said), process.returncode
+    return "".join(said)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

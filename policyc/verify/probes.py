@@ -20,7 +20,7 @@ ADDRESS = 0x200000
 LARGEST_PAYLOAD = 128 << 10
 """Bytes. Bochs fills memory in blocks of this size and misplaces a file that spans two of them."""
 
-_MAGIC, _VERSION, _PAGE = 0x50594C50, 1, 4096
+_MAGIC, _VERSION, _PAGE = 0x50594C50, 2, 4096
 _SWEEP = struct.Struct("<BBBxII")
 
 
@@ -62,7 +62,7 @@ class Run(NamedTuple):
 def header(target: str, msr: int, io: int, probes: int = 0, controls: int = 0, guest: tuple[int, ...] = ()) -> bytes:
     """The payload's first page: struct payload of runtime/reference/hv.h. msr, io: bytes of the images that follow.
 
-    guest: EIP, ESP, the nonce, and struct guest_start; without one it is for probes.
+    guest: EIP, ESP, the nonce, struct guest_start, and what follows it; without one it is for probes.
     """
     fields = (_MAGIC, _VERSION, target == "svm", _PAGE, _PAGE + msr, _PAGE + msr + io, probes, controls, not guest)
     return struct.pack(f"<{len(fields) + len(guest)}I", *fields, *guest).ljust(_PAGE, b"\0")

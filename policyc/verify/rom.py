@@ -27,7 +27,7 @@ FLAGS = (
 
 _TIMEOUT = 60
 _PROBE = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "probe.c")
-_GUEST = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "guest.c")
+_GUEST = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "guest.c", "rules.c", "world.c")
 _APPLY = ("pages.c", "vmx.c", "svm.c")
 
 

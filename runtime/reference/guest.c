@@ -2,17 +2,20 @@
 /*
  * A guest under a bundle: its images in force, its exit handler, unmodified,
  * asked about every exit. What the policy passes on, or leaves to a hook,
- * reaches the machine's own devices and MSRs.
+ * reaches what world.c has for it.
  *
- * One line is printed for each access that exited, numbers in hexadecimal:
+ * Printed, numbers in hexadecimal, is a line for each access that exited:
  *
  *	!NONCE KIND ADDRESS WIDTH VALUE STATUS
  *
- * NONCE is the payload's, which the guest cannot know: it may print on the
- * same console. KIND is enum policyc_kind; VALUE what was written, or read
- * and given to the guest. A string instruction gives one line an element.
- * The last line says how it ended: "=NONCE HOW LINEAR NUMBER". glue.h, made
- * for the bundle, names its objects.
+ * KIND is enum policyc_kind; VALUE what was written, or read and given to the
+ * guest; a string instruction gives one line an element. "@NONCE PROFILE"
+ * says that another profile is in force from now on. The last line tells how
+ * it ended: "=NONCE HOW LINEAR NUMBER". The guest cannot know the NONCE, which
+ * is the payload's. glue.h, made for the bundle, names its objects.
+ *
+ * Ports that the hypervisor keeps to itself exit though the policy lets them
+ * through. The handler is asked about these as well, and passes them on.
  */
 #include "cpu.h"
 #include "glue.h"
@@ -28,30 +31,31 @@
 #define SERIAL_LINE_CONTROL 0x3fbu
 #define EIGHT_BITS 3u
 
-#define SERIAL_LINE_STATUS 0x3fdu
-#define ALL_SENT 0x40u
-#define PATIENCE 1000000u
-
 /* Of EXITINFO1. */
 #define ADDRESS_SIZES 0x380u
 #define ADDRESSES_OF_16 0x080u
 #define ADDRESSES_OF_32 0x100u
 
-#define EFER 0xc0000080u
 #define CR0_PG (1u << 31)
 #define VECTOR_UD 6u
 #define VECTOR_GP 13u
-#define VECTOR_PF 14u
+
+/* With it the handler carries out one element of a string and comes back. */
+#define TRAP_FLAG 0x100u
 
 void hv_main(void) __attribute__((noreturn));
+
+static const struct TYPE(profile) *const profiles[] = { PROFILES };
 
 static const struct engine *engine;
 static const struct payload *payload;
 static struct TYPE(vcpu) vcpu;
-static uint64_t efer;
+static uint32_t profile;	/* of profiles, and of the payload's */
 
-/* The string instruction that is being carried out, for its lines. */
-static struct policyc_access element;
+/* The access that is being carried out. done: a string's element exists. */
+static struct policyc_access current;
+static bool is_string;
+static bool done;
 
 static void say_access(uint32_t kind, uint32_t address, uint32_t width,
 		       uint64_t value, uint32_t status)
@@ -82,10 +86,6 @@ static void end(const char *how, uint32_t linear, uint32_t number)
 
 static void end(const char *how, uint32_t linear, uint32_t number)
 {
-	/* What the guest has written must have left the serial port. */
-	for (uint32_t i = 0; i < PATIENCE; i++)
-		if ((inb(SERIAL_LINE_STATUS) & ALL_SENT) != 0)
-			break;
 	say("\n=");
 	say_hex(payload->nonce);
 	say(" ");
@@ -105,16 +105,7 @@ static enum policyc_status real_port(void *context,
 {
 	(void)context;
 	if (!access->write) {
-		switch (access->width) {
-		case 1:
-			access->value = inb(access->port);
-			break;
-		case 2:
-			access->value = inw(access->port);
-			break;
-		default:
-			access->value = inl(access->port);
-		}
+		access->value = world_in(access->port, access->width);
 		return POLICYC_DONE;
 	}
 	if ((access->port >= DEBUG_EXIT && access->port <= DEBUG_EXIT_LAST) ||
@@ -124,36 +115,18 @@ static enum policyc_status real_port(void *context,
 			   access->value, POLICYC_DONE);
 		end("exit", access->port, access->value);
 	}
-	switch (access->width) {
-	case 1:
-		outb(access->port, (uint8_t)access->value);
-		break;
-	case 2:
-		outw(access->port, (uint16_t)access->value);
-		break;
-	default:
-		outl(access->port, access->value);
-	}
+	world_out(access->port, access->width, access->value);
 	return POLICYC_DONE;
 }
 
-/* The guest's EFER is its own: the host's must stay as it is. */
 static enum policyc_status real_msr(void *context, struct policyc_msr *access)
 {
-	bool done = true;
+	bool there = access->write ?
+			     world_wrmsr(access->index, access->value) :
+			     world_rdmsr(access->index, &access->value);
 
 	(void)context;
-	if (access->index == EFER) {
-		if (access->write)
-			efer = access->value;
-		else
-			access->value = efer;
-	} else if (access->write) {
-		done = safe_wrmsr(access->index, access->value);
-	} else {
-		done = safe_rdmsr(access->index, &access->value);
-	}
-	return done ? POLICYC_DONE : POLICYC_FAULT;
+	return there ? POLICYC_DONE : POLICYC_FAULT;
 }
 
 /* What this hypervisor answers where it is asked: what the machine does. */
@@ -231,17 +204,16 @@ static enum policyc_status on_memory(void *context,
 		return POLICYC_FAULT;
 	}
 	at = (uint8_t *)(uintptr_t)(GUEST_MEMORY + linear);
+	done = true;
 	switch (operand->operation) {
 	case POLICYC_MEMORY_READ:
 		operand->value = 0;
 		memcpy(&operand->value, at, operand->width);
-		say_access(element.kind, element.address, element.width,
-			   operand->value, POLICYC_DONE);
+		current.value = operand->value;
 		break;
 	case POLICYC_MEMORY_WRITE:
 		memcpy(at, &operand->value, operand->width);
-		say_access(element.kind, element.address, element.width,
-			   operand->value, POLICYC_DONE);
+		current.value = operand->value;
 		break;
 	default:
 		break;
@@ -279,9 +251,12 @@ HANDLERS
 
 /* Exits. */
 
-static bool is_string;
+static uint64_t cut(uint64_t value, uint32_t width)
+{
+	return width == 8 ? value : value & ((UINT64_C(1) << 8 * width) - 1);
+}
 
-/* The access that an exit is about, for its line. */
+/* The access that an exit is about. */
 static struct policyc_access access_of(const struct vm_exit *exit,
 				       const struct registers *guest)
 {
@@ -312,13 +287,8 @@ static struct policyc_access access_of(const struct vm_exit *exit,
 		access.width = (uint8_t)((exit->info1 & 7u) + 1u);
 		is_string = (exit->info1 >> 4 & 1u) != 0;
 	}
-	access.value = guest->eax;
+	access.value = cut(guest->eax, access.width);
 	return access;
-}
-
-static uint64_t cut(uint64_t value, uint32_t width)
-{
-	return width == 8 ? value : value & ((UINT64_C(1) << 8 * width) - 1);
 }
 
 static enum policyc_status call(struct policyc_guest *guest,
@@ -335,7 +305,7 @@ static enum policyc_status call(struct policyc_guest *guest,
 		what.info1 |= engine->wide() ? ADDRESSES_OF_32 :
 					       ADDRESSES_OF_16;
 	what.next_rip = 0;
-	return FUNCTION(svm_exit)(&vcpu, &PROFILE, guest, &what);
+	return FUNCTION(svm_exit)(&vcpu, profiles[profile], guest, &what);
 #else
 	struct policyc_vmx_exit what = {0};
 
@@ -343,7 +313,7 @@ static enum policyc_status call(struct policyc_guest *guest,
 	what.qualification = exit->info1;
 	what.instruction_length = exit->length;
 	what.instruction_info = exit->instruction;
-	return FUNCTION(vmx_exit)(&vcpu, &PROFILE, guest, &what);
+	return FUNCTION(vmx_exit)(&vcpu, profiles[profile], guest, &what);
 #endif
 }
 
@@ -352,21 +322,81 @@ static uint32_t linear_ip(const struct registers *guest)
 	return engine->segment(1) + guest->eip;
 }
 
+/* What the guest was given, for the line. */
+static void note_given(const struct registers *guest)
+{
+	if (is_string)
+		return;
+	if (current.kind == POLICYC_RDMSR)
+		current.value = (uint64_t)guest->edx << 32 | guest->eax;
+	else if (current.kind == POLICYC_IN)
+		current.value = cut(guest->eax, current.width);
+}
+
+static bool is_msr(const struct policyc_access *access)
+{
+	return access->kind == POLICYC_RDMSR || access->kind == POLICYC_WRMSR;
+}
+
+/* The profile that an access asks for takes the place of the old one. */
+static void change_rules(uint64_t written)
+{
+	bool write = current.kind == POLICYC_WRMSR ||
+		     current.kind == POLICYC_OUT;
+	uint32_t wanted = rules_wanted(current.kind, current.address,
+				       current.width, write ? written : 0);
+	struct images images;
+	const char *why;
+
+	if (wanted == NO_PROFILE)
+		return;
+	images = rules_change(wanted);
+	why = engine->swap(&images);
+	if (why != NULL)
+		stop_because(why);
+	profile = wanted;
+	say("\n@");
+	say_hex(payload->nonce);
+	say(" ");
+	say_hex(wanted);
+	say("\n");
+}
+
+static void conclude(const struct registers *guest, uint64_t written,
+		     enum policyc_status status)
+{
+	/* A string without elements, or without memory: no access. */
+	if (is_string && !done)
+		return;
+	/* What exits for the hypervisor alone is seen by nobody. */
+	if (is_msr(&current) &&
+	    !rules_trap_msr(current.address, current.kind == POLICYC_WRMSR))
+		return;
+	note_given(guest);
+	say_access(current.kind, current.address, current.width, current.value,
+		   status);
+	if (status == POLICYC_KILL)
+		end("kill", linear_ip(guest), current.address);
+	change_rules(is_string ? current.value : written);
+}
+
 static void handle_access(struct registers *guest, const struct vm_exit *exit)
 {
 	struct policyc_guest state = {0};
-	struct policyc_access access = access_of(exit, guest);
 	enum policyc_status status;
+	uint64_t written;
 
+	current = access_of(exit, guest);
+	written = current.value;
+	done = false;
 	state.rax = guest->eax;
 	state.rcx = guest->ecx;
 	state.rdx = guest->edx;
 	state.rsi = guest->esi;
 	state.rdi = guest->edi;
 	state.rip = guest->eip;
-	state.rflags = guest->eflags;
+	state.rflags = guest->eflags | TRAP_FLAG;
 	state.cpl = engine->cpl();
-	element = access;
 	status = call(&state, exit);
 	guest->eax = (uint32_t)state.rax;
 	guest->ecx = (uint32_t)state.rcx;
@@ -374,17 +404,10 @@ static void handle_access(struct registers *guest, const struct vm_exit *exit)
 	guest->esi = (uint32_t)state.rsi;
 	guest->edi = (uint32_t)state.rdi;
 	guest->eip = (uint32_t)state.rip;
-	if (access.kind == POLICYC_RDMSR || access.kind == POLICYC_IN)
-		access.value = (uint64_t)guest->edx << 32 | guest->eax;
-	if (access.width != 8)
-		access.value &= UINT32_MAX;
-	if (!is_string || (status != POLICYC_DONE && status != POLICYC_AGAIN))
-		say_access(access.kind, access.address, access.width,
-			   cut(access.value, access.width), status);
-	if (status == POLICYC_KILL)
-		end("kill", linear_ip(guest), access.address);
 	if (status == POLICYC_PENDING || status == POLICYC_REFUSED)
 		stop_because("the exit handler refuses an exit");
+	conclude(guest, written, status == POLICYC_AGAIN ? POLICYC_DONE :
+							   status);
 }
 
 static void emulate_cpuid(struct registers *guest)
@@ -423,21 +446,40 @@ static void handle(struct registers *guest, const struct vm_exit *exit)
 	}
 }
 
-void hv_main(void)
+/* The guest, from the ROM to where it is to lie. */
+static void load_guest(void)
 {
-	struct registers guest = {0};
+	const struct piece *all = payload_at(payload, payload->pieces);
+
+	for (uint32_t i = 0; i < payload->piece_count; i++)
+		memcpy((uint8_t *)(uintptr_t)(GUEST_MEMORY + all[i].to),
+		       (const uint8_t *)(uintptr_t)all[i].from, all[i].bytes);
+}
+
+static void start(void)
+{
+	struct images images;
 	const char *why;
 
-	machine_start();
 	payload = machine_payload();
+	load_guest();
+	images = rules_start(payload);
 	engine = payload->svm != 0 ? &svm_engine : &vmx_engine;
-	why = engine->start(payload, &payload->start);
+	why = engine->start(payload, &payload->start, &images);
 	if (why != NULL)
 		stop_because(why);
 	if (!FUNCTION(init)(&vcpu, VCPU, &hooks, NULL))
 		stop_because("the exit handler needs a hook that is not here");
-	FUNCTION(reset)(&vcpu, &PROFILE);
+	FUNCTION(reset)(&vcpu, profiles[0]);
 	outb(SERIAL_LINE_CONTROL, EIGHT_BITS);
+}
+
+void hv_main(void)
+{
+	struct registers guest = {0};
+
+	machine_start();
+	start();
 	guest.eip = payload->entry;
 	guest.esp = payload->stack;
 	guest.eflags = 2;

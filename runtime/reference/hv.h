@@ -33,7 +33,7 @@ struct guest_start {
 /* The payload: one page of header, then the pages that it points to. */
 #define PAYLOAD 0x200000u
 #define PAYLOAD_MAGIC 0x50594c50u	/* "PLYP" */
-#define PAYLOAD_VERSION 1u
+#define PAYLOAD_VERSION 2u
 
 struct payload {
 	uint32_t magic;
@@ -49,6 +49,47 @@ struct payload {
 	uint32_t stack;		/* ESP */
 	uint32_t nonce;		/* begins each line that no guest wrote */
 	struct guest_start start;
+	uint32_t profiles;	/* offset of struct profile_images */
+	uint32_t profile_count;	/* the first is in force at the start */
+	uint32_t autos;		/* offset of struct automatic */
+	uint32_t auto_count;
+	uint32_t pieces;	/* offset of struct piece */
+	uint32_t piece_count;
+};
+
+/* The images of one profile: offsets in the payload. */
+struct profile_images {
+	uint32_t msr;
+	uint32_t io;
+};
+
+/*
+ * Another profile after the first access of a kind that touches first..last.
+ * Rows of one number stand for one wish, which is granted once.
+ */
+struct automatic {
+	uint32_t number;	/* below AUTOS_MOST */
+	uint32_t kind;		/* enum policyc_kind */
+	uint32_t first;
+	uint32_t last;
+	uint32_t profile;	/* of the payload's */
+	uint32_t has_value;	/* only where this is written */
+	uint64_t value;
+};
+
+#define AUTOS_MOST 64u
+
+/* A part of the guest, which the ROM holds: where, and where it goes. */
+struct piece {
+	uint32_t from;
+	uint32_t to;		/* in the guest's memory */
+	uint32_t bytes;
+};
+
+/* What a processor is given of a bundle; each begins a page. */
+struct images {
+	const uint8_t *msr;
+	const uint8_t *io;
 };
 
 /* Registers of the guest; enter.S knows where each one is. */
@@ -90,7 +131,10 @@ struct vm_exit {
 struct engine {
 	/* NULL, or why the guest cannot be run. */
 	const char *(*start)(const struct payload *payload,
-			     const struct guest_start *start);
+			     const struct guest_start *start,
+			     const struct images *images);
+	/* Other images for the next entry. NULL, or why not. */
+	const char *(*swap)(const struct images *images);
 	bool (*enter)(struct registers *guest, struct vm_exit *exit);
 	/* Queues an exception for the next entry. */
 	void (*inject)(uint8_t vector, bool has_error_code, uint32_t code);
@@ -130,6 +174,26 @@ uint32_t machine_tss(void);
 #define SELECTOR_CODE 0x08u
 #define SELECTOR_DATA 0x10u
 #define SELECTOR_TSS 0x18u
+
+/* world.c: ports and MSRs as the guest finds them behind the policy. */
+/* Sets the bits of the ports that the hypervisor keeps to itself. */
+void world_claim_ports(uint8_t *io);
+bool world_owns_msr(uint32_t index, bool write, bool svm);
+uint32_t world_in(uint16_t port, uint8_t width);
+void world_out(uint16_t port, uint8_t width, uint32_t value);
+bool world_rdmsr(uint32_t index, uint64_t *value);
+bool world_wrmsr(uint32_t index, uint64_t value);
+
+/* rules.c: whose images are in force, and when they change. */
+struct images rules_start(const struct payload *payload);
+struct images rules_change(uint32_t profile);
+bool rules_trap_port(uint32_t port, uint32_t width);
+bool rules_trap_msr(uint32_t index, bool write);
+/* The profile that an access asks for; NO_PROFILE: it asks for none. */
+uint32_t rules_wanted(uint32_t kind, uint32_t address, uint32_t width,
+		      uint64_t value);
+
+#define NO_PROFILE UINT32_MAX
 
 /* Freestanding C may be compiled into calls of these. */
 void *memcpy(void *to, const void *from, size_t bytes);

@@ -231,13 +231,16 @@ void hv_main(void)
 	const struct payload *payload;
 	const struct probe *probes;
 	static const struct guest_start as_host;
+	struct images images;
 	const char *why;
 
 	machine_start();
 	payload = machine_payload();
 	amd = payload->svm != 0;
 	engine = amd ? &svm_engine : &vmx_engine;
-	why = engine->start(payload, &as_host);
+	images.msr = payload_at(payload, payload->msr);
+	images.io = payload_at(payload, payload->io);
+	why = engine->start(payload, &as_host, &images);
 	if (why != NULL)
 		stop_because(why);
 	probes = payload_at(payload, payload->probes);

@@ -180,44 +180,54 @@ static uint64_t port_physical(void *context, const void *page)
 	return (uintptr_t)page;		/* all memory is mapped one to one */
 }
 
-/*
- * For probes, that are to show what a map does which policyc_svm_apply() will
- * not have: the bits that it insists on are there while it looks.
- */
-static enum policyc_applied apply(const struct payload *payload,
-				  const struct policyc_svm_ports *ports,
-				  const struct policyc_svm_images *images)
-{
-	uint8_t *past = (uint8_t *)(uintptr_t)payload + payload->io +
-			IOPM_PAST;
-	uint8_t before = *past;
-	enum policyc_applied status;
-
-	if (payload->trial != 0)
-		*past |= IOPM_PAST_BITS;
-	status = policyc_svm_apply(ports, NULL, vmcb, images);
-	*past = before;
-	return status;
-}
-
-static const char *start_svm(const struct payload *payload,
-			     const struct guest_start *start)
+static enum policyc_applied apply(const struct images *images)
 {
 	const struct policyc_svm_ports ports = {
 		port_physical,
 		physical_bits(),
 	};
-	const struct policyc_svm_images images = {
-		payload_at(payload, payload->msr),
-		payload_at(payload, payload->io),
+	const struct policyc_svm_images maps = {
+		images->msr,
+		images->io,
 	};
+
+	return policyc_svm_apply(&ports, NULL, vmcb, &maps);
+}
+
+/*
+ * For probes, that are to show what a map does which policyc_svm_apply() will
+ * not have: the bits that it insists on are there while it looks.
+ */
+static enum policyc_applied apply_on_trial(const struct images *images)
+{
+	uint8_t *past = (uint8_t *)(uintptr_t)images->io + IOPM_PAST;
+	uint8_t before = *past;
+	enum policyc_applied status;
+
+	*past |= IOPM_PAST_BITS;
+	status = apply(images);
+	*past = before;
+	return status;
+}
+
+static const char *start_svm(const struct payload *payload,
+			     const struct guest_start *start,
+			     const struct images *images)
+{
 	const char *why = turn_on();
 	enum policyc_applied status;
 
 	if (why != NULL)
 		return why;
 	set_up(start);
-	status = apply(payload, &ports, &images);
+	status = payload->trial != 0 ? apply_on_trial(images) : apply(images);
+	return status != POLICYC_APPLIED ? policyc_apply_reason(status) : NULL;
+}
+
+static const char *swap_svm(const struct images *images)
+{
+	enum policyc_applied status = apply(images);
+
 	return status != POLICYC_APPLIED ? policyc_apply_reason(status) : NULL;
 }
 
@@ -295,6 +305,6 @@ static bool wide_svm(void)
 }
 
 const struct engine svm_engine = {
-	start_svm, enter_svm, inject_svm, segment_svm, cpl_svm, cr0_svm,
-	wide_svm,
+	start_svm, swap_svm, enter_svm, inject_svm, segment_svm, cpl_svm,
+	cr0_svm, wide_svm,
 };

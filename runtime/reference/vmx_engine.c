@@ -168,29 +168,53 @@ static uint64_t port_physical(void *context, const void *page)
 	return (uintptr_t)page;		/* all memory is mapped one to one */
 }
 
-static const char *apply(const struct payload *payload)
+static struct policyc_vmx_ports ports(void)
 {
-	const struct policyc_vmx_ports ports = {
+	const struct policyc_vmx_ports made = {
 		port_vmread,
 		port_vmwrite,
 		port_rdmsr,
 		port_physical,
 		physical_bits(),
 	};
-	const uint8_t *io = payload_at(payload, payload->io);
-	const struct policyc_vmx_images images = {
-		payload_at(payload, payload->msr),
-		io,
-		io + POLICYC_PAGE,
+
+	return made;
+}
+
+static struct policyc_vmx_images pages(const struct images *images)
+{
+	const struct policyc_vmx_images made = {
+		images->msr,
+		images->io,
+		images->io + POLICYC_PAGE,
 	};
+
+	return made;
+}
+
+static const char *apply(const struct payload *payload,
+			 const struct images *images)
+{
+	const struct policyc_vmx_ports asked = ports();
+	const struct policyc_vmx_images three = pages(images);
 	enum policyc_applied status;
 
-	status = policyc_vmx_apply(&ports, NULL, &images);
+	status = policyc_vmx_apply(&asked, NULL, &three);
 	if (status != POLICYC_APPLIED)
 		return policyc_apply_reason(status);
 	if (payload->controls != 0)
 		set(PRIMARY_CONTROLS, payload->controls);
 	return NULL;
+}
+
+static const char *swap_vmx(const struct images *images)
+{
+	const struct policyc_vmx_ports asked = ports();
+	const struct policyc_vmx_images three = pages(images);
+	enum policyc_applied status;
+
+	status = policyc_vmx_swap(&asked, NULL, &three);
+	return status != POLICYC_APPLIED ? policyc_apply_reason(status) : NULL;
 }
 
 /* What a capability MSR demands, and nothing else. */
@@ -340,13 +364,14 @@ static const char *set_up(const struct guest_start *start)
 }
 
 static const char *start_vmx(const struct payload *payload,
-			     const struct guest_start *start)
+			     const struct guest_start *start,
+			     const struct images *images)
 {
 	const char *why = turn_on();
 
 	if (why == NULL)
 		why = set_up(start);
-	return why != NULL ? why : apply(payload);
+	return why != NULL ? why : apply(payload, images);
 }
 
 static enum exit_kind kind_of(uint32_t reason)
@@ -428,6 +453,6 @@ static bool wide_vmx(void)
 }
 
 const struct engine vmx_engine = {
-	start_vmx, enter_vmx, inject_vmx, segment_vmx, cpl_vmx, cr0_vmx,
-	wide_vmx,
+	start_vmx, swap_vmx, enter_vmx, inject_vmx, segment_vmx, cpl_vmx,
+	cr0_vmx, wide_vmx,
 };

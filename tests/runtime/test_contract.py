@@ -259,7 +259,7 @@ class Silent:
     name = "silent"
     simulated = True
     targets = ("vmx",)
-    all_ports = False
+    always_exits = ()
 
     def start(self, start) -> None: ...
     def install(self, target, images) -> None: ...

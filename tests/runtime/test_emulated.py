@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
+from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
@@ -11,14 +13,17 @@ import pytest
 from policyc.bundle.read import Bundle
 from policyc.database.names import load as names
 from policyc.runtime import backend as backends
-from policyc.runtime.emulated import Emulated
+from policyc.runtime.auto import Auto, read_auto
+from policyc.runtime.emulated import LARGEST_GUEST, OWN_PORTS, Emulated
+from policyc.runtime.endings import Ending
 from policyc.runtime.guest import flat, prepare
 from policyc.runtime.lines import Lines
-from policyc.runtime.session import Report, Session
+from policyc.runtime.session import Exit, Observer, Report, Session
+from policyc.verify import emulators
 from policyc.verify.rom import HOW, compiler
 from policyc.vocabulary.diagnostic import UnreadableError
 from tests.demand import need
-from tests.runtime.running import assembled, bundle, code
+from tests.runtime.running import ROOT, assembled, bundle, code
 
 NAMES = ("bochs", "qemu-svm")
 GUESTS = """\
@@ -90,17 +95,23 @@ def required(name: str) -> None:
         need("qemu", shutil.which("qemu-system-x86_64") is not None, "apt install qemu-system-x86")
 
 
-def ran(name: str, made: Bundle, image: bytes, bits: int) -> tuple[Report, str]:
+def ran(name: str, made: Bundle, image: bytes, bits: int, wishes: Sequence[Auto] = ()) -> tuple[Report, str]:
     """The report, and what was printed of it."""
     stream = io.StringIO()
     lines = Lines(stream, names())
-    options = {"bundle": made, "timeout": 30} if name in backends.EMULATED else {}
+    options = {"bundle": made, "autos": wishes} if name in backends.EMULATED else {}
     with closing(backends.make(name, **options)) as backend:
         world = {"devices": backend.world} if isinstance(backend, Emulated) else {}
-        session = Session(backend, prepare(flat(image, bits)), made, observer=lines, watch=True, **world)
+        session = Session(
+            backend, prepare(flat(image, bits)), made, observer=lines, watch=True, autos=wishes, timeout=30, **world
+        )
         report = session.run()
     lines.finished(report)
     return report, stream.getvalue()
+
+
+def console(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("console: ")]
 
 
 def counted(report: Report) -> dict[str, int]:
@@ -135,9 +146,9 @@ def test_the_host_bridge_that_a_guest_reads_is_the_emulator_s() -> None:
 def test_the_example_guest_greets(name: str) -> None:
     required(name)
     report, text = ran(name, bundle(GUESTS), assembled("hello", 16), 16)
-    console = [line for line in text.splitlines() if line.startswith("console: ")]
-    assert console == ["console: d", "console: hello from a guest of 16 bits"]
-    assert report.ending.how in ("ended", "halted")
+    expected, simulated = ran("sim", bundle(GUESTS), assembled("hello", 16), 16)
+    assert console(text) == console(simulated) == ["console: hello from a guest of 16 bits", "console: d"]
+    assert report.ending == expected.ending
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,9 +184,9 @@ def test_kill_and_a_loop_without_end_both_end(name: str) -> None:
     made = bundle(GUESTS + "intercept io 0x80 out -> kill\n")
     report, _ = ran(name, made, code("mov al, 1\nout 0x80, al\nhlt", 16), 16)
     assert report.ending.how == "killed"
-    with closing(backends.make(name, bundle=made, timeout=2)) as backend:
+    with closing(backends.make(name, bundle=made)) as backend:
         assert isinstance(backend, Emulated)
-        session = Session(backend, prepare(flat(code("jmp $", 16), 16)), made, devices=backend.world)
+        session = Session(backend, prepare(flat(code("jmp $", 16), 16)), made, devices=backend.world, timeout=1)
         assert session.run().ending.how == "timeout"
 
 
@@ -192,7 +203,7 @@ done:	hlt
 text:	db 10, "!1 3 80 1 41 0", 10, "=1 exit 604 2000", 10, 0
 """
     report, text = ran("qemu-svm", bundle(GUESTS), code(body, 16), 16)
-    assert report.exits == 0
+    assert (report.exits, report.let_through) == (33, 33)
     assert "console: =1 exit 604 2000" in text
     assert report.ending.how == "halted"
 
@@ -205,3 +216,203 @@ def test_what_cannot_be_run_is_said() -> None:
         backend.start(prepare(flat(b"\xf4", 64)))
     with pytest.raises(UnreadableError, match="16 MiB at most"):
         backend.start(prepare(flat(b"\xf4", 16), 32 << 20))
+
+
+PROFILES = """\
+language 1
+target vmx, svm
+default passthrough
+keyboard: intercept io 0x60 in -> const(0x11)
+microcode: intercept msr 0x8b read -> const(0x1111)
+told: intercept io 0x80 len 4 out -> exit
+intercept io 0x84 out -> exit
+profile run {
+    intercept io 0x60 in -> const(0x22)
+    intercept msr 0x8b read -> const(0x2222)
+    late: intercept io 0x61 in -> const(0x33)
+    letters: intercept io 0x84 out -> drop
+}
+profile open {
+    allow io 0x60
+    intercept msr 0x8b read -> const(0x3333)
+}
+"""
+
+OLD_THEN_NEW = """
+	in al, 0x60
+	mov bl, al
+	in al, 0x61		; no rule yet: no exit
+	mov al, 1
+	out 0x80, al		; from now on: run
+	in al, 0x61
+	mov bh, al
+	shl ebx, 16
+	in al, 0x60
+	mov bl, al
+	mov ecx, 0x8b
+	rdmsr
+	add al, bl
+	mov bl, al
+	mov eax, ebx
+	out 0x80, eax		; 0x33 and 0x11, 0x22 + 0x22
+	mov ecx, 0x1b
+	rdmsr
+	mov eax, 0x12345678
+	out 0x80, eax		; from now on: open
+	in al, 0x60		; passed, and not seen
+	mov ecx, 0x8b
+	rdmsr
+	out 0x80, eax
+	hlt
+"""
+
+
+def autos(*texts: str) -> list[Auto]:
+    return [read_auto(each, names()) for each in texts]
+
+
+def written_to_0x80(text: str) -> list[str]:
+    return [line.split("= ")[1].split()[0] for line in text.splitlines() if "out 0x80 width" in line and "= " in line]
+
+
+@pytest.mark.parametrize(("name", "model"), [("bochs", ""), ("bochs", "ryzen"), ("qemu-svm", "")])
+def test_a_guest_sees_the_old_profile_then_the_new_one_from_the_access_on_that_asked_for_it(
+    name: str, model: str
+) -> None:
+    required(name)
+    made = bundle(PROFILES if not model else PROFILES.replace("vmx, ", ""))
+    image, wishes = code(OLD_THEN_NEW, 32), autos("out 0x80 value 1=run", "out 0x80..0x83 value 0x12345678=open")
+    report, text = ran(name, made, image, 32, wishes)
+    expected, simulated = ran("sim", made, image, 32, wishes)
+    assert written_to_0x80(text) == written_to_0x80(simulated) == ["0x1", "0x33110044", "0x12345678", "0x3333"]
+    assert [(each.profile, each.cause, each.by_exit) for each in report.switches] == [
+        ("run", "out 0x80 value 1", 2), ("open", "out 0x80..0x83 value 0x12345678", 7),
+    ]  # fmt: skip
+    assert counted(report) == counted(expected)
+    assert report.ending == expected.ending
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_string_that_is_under_way_meets_the_new_profile_at_its_next_element(name: str) -> None:
+    required(name)
+    body = "cld\nmov esi, text\nmov ecx, 3\nmov dx, 0x84\nrep outsb\nhlt\ntext: db 'abc'\n"
+    wishes = autos("out 0x84 value 0x62=run")
+    report, _ = ran(name, bundle(PROFILES), code(body, 32), 32, wishes)
+    expected, _ = ran("sim", bundle(PROFILES), code(body, 32), 32, wishes)
+    assert counted(report) == counted(expected)
+    assert dict(report.rules)["vm.pol:7"] == 2
+    assert dict(report.rules)["vm.pol:12 letters"] == 1
+
+
+TAKES_THE_MACHINE = """
+	cld
+	mov al, 0xfe		; reset, by the keyboard controller
+	out 0x64, al
+	mov al, 0xd1		; and its output port
+	out 0x64, al
+	mov al, 0
+	out 0x60, al
+	mov al, 1		; by port A
+	out 0x92, al
+	mov al, 6		; by the chipset
+	mov dx, 0xcf9
+	out dx, al
+	mov esi, word_		; Bochs' way to end
+	mov ecx, 8
+	mov dx, 0x8900
+	rep outsb
+	mov ecx, 0xc0000080	; EFER
+	rdmsr
+	wrmsr
+	mov esi, text
+	mov ecx, 6
+	mov dx, 0x3f8
+	rep outsb
+	mov al, 'e'
+	out 0xe9, al
+	mov dx, 0x604
+	mov ax, 0x2000
+	out dx, ax
+	hlt
+word_:	db "Shutdown"
+text:	db "alive", 10
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_cannot_take_the_machine_from_under_the_hypervisor_whatever_the_policy_lets_through(name: str) -> None:
+    required(name)
+    made = bundle("language 1\ntarget vmx, svm\ndefault passthrough\nintercept io 0x300\n")
+    report, text = ran(name, made, code(TAKES_THE_MACHINE, 32), 32)
+    assert (report.ending.how, report.ending.value) == ("ended", 0x2000)
+    assert console(text) == ["console: alive", "console: e"]
+    assert (report.exits, report.let_through, report.rules, report.msrs) == (20, 20, (), ())
+    assert "20 of them port accesses that the image lets through, and that exit here all the same" in text
+    assert "not seen: accesses that no rule traps, as they do not exit; only ports 0x64, 0x92, 0xe9" in text
+
+
+class StopsAtFirst(Observer):
+    def started(self, session: Session) -> None:
+        self.session = session
+
+    def exit(self, exit_: Exit) -> None:
+        self.session.stop(Ending("timeout", "seen while the guest runs"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exit_is_told_while_the_guest_still_runs(name: str) -> None:
+    required(name)
+    with closing(backends.make(name, bundle=bundle(GUESTS))) as backend:
+        assert isinstance(backend, Emulated)
+        start = prepare(flat(code("mov al, 0x36\nout 0x43, al\njmp $", 16), 16))
+        session = Session(
+            backend, start, bundle(GUESTS), observer=StopsAtFirst(), watch=True, devices=backend.world, timeout=60
+        )
+        assert session.run().ending.text == "seen while the guest runs"
+
+
+def test_exits_can_be_counted_out() -> None:
+    required("qemu-svm")
+    with closing(backends.make("qemu-svm", bundle=bundle(GUESTS))) as backend:
+        assert isinstance(backend, Emulated)
+        start = prepare(flat(code("again: out 0x43, al\njmp again", 16), 16))
+        session = Session(backend, start, bundle(GUESTS), devices=backend.world, max_exits=7, timeout=60)
+        report = session.run()
+    assert (report.ending.how, report.exits) == ("max-exits", 7)
+
+
+def test_rules_change_by_auto_alone() -> None:
+    required("qemu-svm")
+    with closing(backends.make("qemu-svm", bundle=bundle(PROFILES))) as backend:
+        assert isinstance(backend, Emulated)
+        session = Session(backend, prepare(flat(b"\xf4", 16)), bundle(PROFILES), devices=backend.world)
+        with pytest.raises(UnreadableError, match="by --auto alone"):
+            session.switch("run")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_may_be_nearly_two_mib(name: str) -> None:
+    required(name)
+    size = LARGEST_GUEST - 0x8000
+    body = f"mov eax, [{0x100000 + size - 4:#x}]\nout 0x80, eax\nhlt\n"
+    image = code(body, 32).ljust(size - 4, b"\x90") + b"\x78\x56\x34\x12"
+    report, text = ran(name, bundle(PROFILES), image, 32)
+    assert written_to_0x80(text) == ["0x12345678"]
+    assert report.ending.how == "halted"
+
+
+@pytest.mark.parametrize("model", emulators.INTEL_MODELS)
+def test_a_guest_runs_on_every_model(model: str) -> None:
+    required("bochs")
+    with closing(backends.make("bochs", bundle=bundle(GUESTS), model=model)) as backend:
+        assert isinstance(backend, Emulated)
+        session = Session(backend, prepare(flat(code(TOUR, 16), 16)), bundle(GUESTS), devices=backend.world, timeout=60)
+        report = session.run()
+    assert (report.ending.how, report.ending.value) == ("ended", 0x2000)
+
+
+def test_what_the_hypervisor_keeps_to_itself_is_what_the_report_says() -> None:
+    source = (ROOT / "runtime/reference/world.c").read_text()
+    numbers = {name: int(value, 16) for name, value in re.findall(r"^#define (\w+) 0x([0-9a-f]+)u", source, re.M)}
+    rows = re.findall(r"^\t\{(\w+), (\w+)\},$", source, re.M)
+    assert tuple((numbers[first], numbers[last]) for first, last in rows) == OWN_PORTS

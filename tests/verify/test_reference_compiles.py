@@ -26,7 +26,7 @@ def test_the_reference_hypervisor_with_a_handler_compiles_without_a_warning(
     prefix = ctext.prefix(policy.name)
     (tmp_path / "glue.h").write_text(
         f'#include "exit_handler.h"\n#define TARGET_{target}\n#define TYPE(name) {prefix}_##name\n'
-        f"#define FUNCTION(name) {prefix}_##name\n#define PROFILE {prefix}_base\n#define VCPU 0u\n"
+        f"#define FUNCTION(name) {prefix}_##name\n#define PROFILES &{prefix}_base\n#define VCPU 0u\n"
         f"#define HANDLERS {' '.join(f'FORWARD_{space.upper()}({each})' for each, space in forwards)}\n"
     )
     sources = [*sorted((RUNTIME / "reference").glob("*.[cS]")), handler]
