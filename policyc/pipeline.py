@@ -17,7 +17,7 @@ from policyc.database.names import Database, load
 from policyc.imports import FileLoader
 from policyc.proof.mismatch import Proof
 from policyc.semantics.addresses import Names
-from policyc.semantics.decide import decide, variants
+from policyc.semantics.decide import decide_all
 from policyc.semantics.modules import MAIN, Loaded
 from policyc.semantics.policy import DecisionMap, Policy, Variant
 from policyc.semantics.resolve import Written, resolve_written
@@ -155,7 +155,7 @@ def judge(read: Front, database: Database, targets: tuple[str, ...] | None = Non
     from policyc.semantics.outcomes import failures, run_tests
 
     policy = read.policy
-    maps = {variant: decide(policy, variant) for variant in variants(policy)}
+    maps = decide_all(policy)
     chosen = select(policy, tuple(maps.values()), targets)
     found = [*read.diagnostics, *chosen.diagnostics, *check(policy, maps, database), *problems(policy)]
     found += failures(run_tests(policy, maps, database))

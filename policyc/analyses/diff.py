@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from policyc.analyses.compare import Link, Pair, Spot, Way
-from policyc.semantics.decide import decide, variants
+from policyc.semantics.decide import decide_all
 from policyc.semantics.policy import STRICTNESS, DecisionMap, Policy, Variant
 from policyc.semantics.verdicts import Chain, Judge, Stretch, Verdict, View, views
 from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IO, MSR, MSR_WRITE, PORT_LAST, Access
@@ -113,7 +113,7 @@ class Comparison(NamedTuple):
 
 
 def side(policy: Policy) -> Side:
-    return Side(policy, {each: decide(policy, each) for each in variants(policy)})
+    return Side(policy, decide_all(policy))
 
 
 def compare(old: Side, new: Side, profiles: Iterable[str | None] | None = None) -> Comparison:

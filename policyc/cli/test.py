@@ -152,7 +152,7 @@ def _stamps(files: Sequence[str]) -> dict[str, tuple[int, int] | None]:
 
 def _outcome(args: Arguments, path: str, names: Database) -> Outcome:
     from policyc.semantics.check import check
-    from policyc.semantics.decide import decide, variants
+    from policyc.semantics.decide import decide_all
     from policyc.semantics.outcomes import run_tests
 
     policy = policies.front(args, path, names).policy
@@ -160,7 +160,7 @@ def _outcome(args: Arguments, path: str, names: Database) -> Outcome:
     if args.only is not None:
         chosen = tuple(each for each in policy.tests if args.only in each.name)
         policy, claims = policy._replace(tests=chosen, asserts=(), nevers=()), 0
-    maps = {each: decide(policy, each) for each in variants(policy)}
+    maps = decide_all(policy)
     broken = tuple(check(policy, maps, names))
     results = run_tests(policy, maps, names)
     covered = None

@@ -8,7 +8,8 @@ rule's number. The chain of an address is then the active keys in order, up to t
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
 from policyc.semantics.policy import (
@@ -30,6 +31,11 @@ from policyc.vocabulary.intervals import contains
 
 Stretch = tuple[int, int, int]
 """Addresses lo..hi where the rule with this key applies."""
+
+Rows = dict[tuple[str, int], list[Stretch]]
+"""Stretches by space and mask of columns."""
+Ranks = dict[tuple[int, str | None], int]
+"""The height of each layer of a variant, by layer and profile."""
 
 _UNCONDITIONAL, _TRAP = 1, 2
 """Bits of the place inside a layer."""
@@ -63,7 +69,12 @@ def decide(policy: Policy, variant: Variant) -> DecisionMap:
     O(n log n) in the ranges of all rules, times the longest chain of conditional rules that overlap. Columns that no
     rule tells apart share one tuple of runs. Raises KeyError for an unknown profile, IndexError for a class.
     """
-    rows, total = _applicable(policy, variant), max(1, len(policy.rules))
+    rows = _rows(policy, _in_force(policy, policy.rules, variant), layer_ranks(policy, variant.profile))
+    return DecisionMap(variant, defaults_of(policy, variant.profile), _columns(rows, max(1, len(policy.rules))))
+
+
+def _columns(rows: Rows, total: int) -> tuple[tuple[Run, ...], ...]:
+    """The runs of every column. total: of rules in the policy, at least 1."""
     masks = {(space, columns) for space, columns in rows}
     swept: dict[tuple[str, frozenset[int]], tuple[Run, ...]] = {}
     out = []
@@ -75,10 +86,10 @@ def decide(policy: Policy, variant: Variant) -> DecisionMap:
             stretches.sort()
             swept[space, mine] = _sweep(stretches, total, MSR_LAST if space == MSR else PORT_LAST)
         out.append(swept[space, mine])
-    return DecisionMap(variant, defaults_of(policy, variant.profile), tuple(out))
+    return tuple(out)
 
 
-def layer_ranks(policy: Policy, profile: str | None) -> dict[tuple[int, str | None], int]:
+def layer_ranks(policy: Policy, profile: str | None) -> Ranks:
     """Height of each layer of a variant: (layer, profile or None) -> 0.. upwards; what is missing does not apply."""
     chosen = selected(policy, profile)
     lineage = () if chosen is None else chosen.lineage
@@ -91,25 +102,35 @@ def layer_ranks(policy: Policy, profile: str | None) -> dict[tuple[int, str | No
     return ranks
 
 
-def _applicable(policy: Policy, variant: Variant) -> dict[tuple[str, int], list[Stretch]]:
-    """The stretches of the rules that apply in a variant, by space and mask of columns."""
-    ranks = layer_ranks(policy, variant.profile)
-    top, total = max(ranks.values()), max(1, len(policy.rules))
+def _in_force(policy: Policy, rules: Iterable[Rule], variant: Variant) -> Iterator[Rule]:
+    """Those of the rules that apply in a variant, in their order."""
+    chosen = selected(policy, variant.profile)
+    profiles = {None} if chosen is None else {None, *chosen.lineage}
     vcpus = policy.vcpu_classes[variant.vcpu_class].vcpus
     first = vcpus[0][0] if vcpus else -1
-    rows: dict[tuple[str, int], list[Stretch]] = {(MSR, 0): [], (IO, 0): []}
-    for rule in policy.rules:
-        rank = ranks.get((rule.layer, rule.profile))
+    for rule in rules:
         # A class is an atom: a rule covers all of its vCPUs or none, so one of them speaks for it.
-        if rank is None or (rule.vcpus is not None and not contains(rule.vcpus, first)):
-            continue
-        key = ((top - rank) * 4 + _place(rule)) * total + rule.number
+        if rule.profile in profiles and (rule.vcpus is None or contains(rule.vcpus, first)):
+            yield rule
+
+
+def _rows(policy: Policy, rules: Iterable[Rule], ranks: Ranks) -> Rows:
+    """The stretches of rules that apply."""
+    top, total = max(ranks.values()), max(1, len(policy.rules))
+    rows: Rows = {(MSR, 0): [], (IO, 0): []}
+    for rule in rules:
+        key = _key(rule, ranks, top) * total + rule.number
         row = rows.get((rule.space, rule.columns))
         if row is None:
             row = rows[rule.space, rule.columns] = []
         for lo, hi in rule.ranges:
             row.append((lo, hi, key))
     return rows
+
+
+def _key(rule: Rule, ranks: Ranks, top: int) -> int:
+    """A rule's key without its number. top: the highest of the ranks."""
+    return (top - ranks[rule.layer, rule.profile]) * 4 + _place(rule)
 
 
 def _place(rule: Rule) -> int:
@@ -154,3 +175,88 @@ def _sweep(stretches: list[Stretch], total: int, last: int) -> tuple[Run, ...]:
         at = end + 1
     runs.append(Run(start, last, chain))
     return tuple(runs)
+
+
+def decide_all(policy: Policy) -> dict[Variant, DecisionMap]:
+    """``decide`` of every variant. What all variants share is swept once; each then costs about what is its own."""
+    shared = [rule for rule in policy.rules if rule.profile is None and rule.vcpus is None]
+    special: dict[str | None, list[Rule]] = {}
+    for rule in policy.rules:
+        if rule.profile is not None or rule.vcpus is not None:
+            special.setdefault(rule.profile, []).append(rule)
+    total = max(1, len(policy.rules))
+    ground = _Ground(_columns(_rows(policy, shared, layer_ranks(policy, None)), total))
+    lineages: dict[str | None, tuple[str | None, ...]] = {None: (None,)}
+    lineages |= {each.name: (None, *each.lineage) for each in policy.profiles}
+    maps = {}
+    for variant in variants(policy):
+        ranks = layer_ranks(policy, variant.profile)
+        candidates = [rule for name in lineages[variant.profile] for rule in special.get(name, ())]
+        own = _columns(_rows(policy, _in_force(policy, candidates, variant), ranks), total)
+        columns = ground.under(own, _Order(policy.rules, ranks))
+        maps[variant] = DecisionMap(variant, defaults_of(policy, variant.profile), columns)
+    return maps
+
+
+class _Order:
+    """Joins chains of rules that were swept apart."""
+
+    def __init__(self, rules: tuple[Rule, ...], ranks: Ranks) -> None:
+        self.rules = rules
+        self.ranks = ranks
+        self.top = max(ranks.values())
+        self.known: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] = {}
+
+    def joined(self, one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+        """The chain where both apply: what one of them leaves out comes after an unconditional rule in the other too."""
+        found = self.known.get((one, other))
+        if found is None:
+            links = sorted({*one, *other} - {DEFAULT_RULE}, key=self.key)
+            end = next((at for at, link in enumerate(links, 1) if not self.rules[link].conditions), None)
+            found = self.known[one, other] = tuple([*links, DEFAULT_RULE] if end is None else links[:end])
+        return found
+
+    def key(self, number: int) -> tuple[int, int]:
+        return _key(self.rules[number], self.ranks, self.top), number
+
+
+class _Ground:
+    """The runs of what all variants share, by column."""
+
+    def __init__(self, columns: tuple[tuple[Run, ...], ...]) -> None:
+        self.columns = columns
+        self.lows = {id(runs): [run.lo for run in runs] for runs in columns}
+
+    def under(self, own: tuple[tuple[Run, ...], ...], order: _Order) -> tuple[tuple[Run, ...], ...]:
+        """The runs where a variant's own rules apply too; columns that nothing tells apart share one tuple."""
+        made: dict[tuple[int, int], tuple[Run, ...]] = {}
+        out = []
+        for below, above in zip(self.columns, own, strict=True):
+            key = (id(below), id(above))
+            if key not in made:
+                made[key] = self.laid(below, above, order)
+            out.append(made[key])
+        return tuple(out)
+
+    def laid(self, below: tuple[Run, ...], above: tuple[Run, ...], order: _Order) -> tuple[Run, ...]:
+        if len(above) == 1 and above[0].chain == (DEFAULT_RULE,):
+            return below
+        lows, out = self.lows[id(below)], list[Run]()
+        for lo, hi, chain in above:
+            first, last = bisect_right(lows, lo) - 1, bisect_right(lows, hi) - 1
+            if chain != (DEFAULT_RULE,):
+                for run in below[first : last + 1]:
+                    _put(out, max(run.lo, lo), min(run.hi, hi), order.joined(chain, run.chain))
+                continue
+            _put(out, lo, min(below[first].hi, hi), below[first].chain)
+            if first < last:
+                out += below[first + 1 : last]
+                _put(out, below[last].lo, hi, below[last].chain)
+        return tuple(out)
+
+
+def _put(runs: list[Run], lo: int, hi: int, chain: tuple[int, ...]) -> None:
+    """One more run; neighbours with equal chains are one."""
+    if runs and runs[-1].chain == chain:
+        lo = runs.pop().lo
+    runs.append(Run(lo, hi, chain))

@@ -144,14 +144,17 @@ def make(
 ) -> Policy:
     """A policy of these rules, in this order. modules: names of the imported files, module 1 first."""
     names = ("vm.pol", *modules)
-    texts = [""] * (1 + max([len(modules), *(draft.module for draft in drafts)]))
+    written: list[list[str]] = [[] for _ in range(1 + max([len(modules), *(draft.module for draft in drafts)]))]
+    lengths = [0] * len(written)
     places = []
     for draft in drafts:
         head, tail = _words(draft)
         where, rest = tail.split("\0")
-        start = len(texts[draft.module])
-        texts[draft.module] += head + where + rest
-        places.append((start, start + len(head), start + len(head + where), len(texts[draft.module]) - 1))
+        start = lengths[draft.module]
+        written[draft.module].append(head + where + rest)
+        lengths[draft.module] += len(head + where + rest)
+        places.append((start, start + len(head), start + len(head + where), lengths[draft.module] - 1))
+    texts = ["".join(parts) for parts in written]
     names = (*names, *(f"module{index}.pol" for index in range(len(names), len(texts))))
     sources = [Source(name, text) for name, text in zip(names, texts, strict=True)]
     rules = []

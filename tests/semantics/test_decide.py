@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policyc.semantics.decide import decide, variants
+from policyc.semantics.decide import decide, decide_all, variants
 from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Variant
 from policyc.vocabulary.access import COLUMN_NAMES, IN1, IO, MSR, MSR_LAST, MSR_READ, MSR_WRITE, OUT1, PORT_LAST
 from tests.growth import ratio
@@ -140,8 +140,11 @@ def test_an_unknown_profile_is_a_key_error() -> None:
 @given(st.lists(drafts(), max_size=8))
 def test_every_address_has_the_chain_of_the_law(some) -> None:
     policy = make(*some, profiles=(profile("base"), profile("child", ("base",)), profile("other")))
-    for variant in variants(policy):
+    together = decide_all(policy)
+    assert tuple(together) == variants(policy)
+    for variant, at_once in together.items():
         decisions = decide(policy, variant)
+        assert at_once == decisions
         for column, runs in enumerate(decisions.columns):
             last = MSR_LAST if column <= MSR_WRITE else PORT_LAST
             assert runs[0].lo == 0
@@ -169,3 +172,14 @@ def test_deeply_nested_ranges_scale_too() -> None:
         return partial(decide, policy, BASE)
 
     assert ratio(nested(20_000), nested(2_000), 40) < 40
+
+
+def test_what_all_profiles_share_is_not_decided_again_for_each() -> None:
+    base = [rule("intercept", IO, (index * 16, index * 16 + 7)) for index in range(1000)]
+
+    def profiles(count: int) -> Callable[[], object]:
+        names = [f"p{index}" for index in range(count)]
+        own = [rule("intercept", IO, index * 16 + 8, profile=name) for index, name in enumerate(names)]
+        return partial(decide_all, make(*base, *own, profiles=tuple(profile(name) for name in names)))
+
+    assert ratio(profiles(50), profiles(1), 12) < 12
