@@ -255,6 +255,11 @@ class Database:
         row, number = found
         return row[NAME] if number is None else f"{row[NAME]}[{number}]"
 
+    def listed(self, space: str) -> Iterator[tuple[str, int, int, int]]:
+        """Every entry of a space: name, first and last address, members."""
+        for row in (self._msr if space == MSR else self._port).rows:
+            yield row[NAME], row[LO], _last(row), row[COUNT]
+
     def msr_unreadable(self, index: int) -> bool:
         """Whether every MSR known at this index is write-only."""
         held = self._msr.at(index)

@@ -93,7 +93,7 @@ class Project:
         for analysis in self.analyses.values():
             self._learn(analysis)
 
-    def roots(self, path: str) -> list[str]:
+    def roots(self, path: str, most: int = MOST_ROOTS) -> list[str]:
         """The policies that a file is part of: those that import it, directly or not, and are not imported; else itself."""
         importers: dict[str, list[str]] = {}
         for importer, targets in self._imports.items():
@@ -108,7 +108,7 @@ class Project:
                 if one not in seen:
                     seen.add(one)
                     left.append(one)
-        return sorted(found)[:MOST_ROOTS] or [path]
+        return sorted(found)[:most] or [path]
 
     def _learn(self, analysis: Analysis) -> None:
         for loaded in analysis.written.modules:

@@ -20,7 +20,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from policyc import __version__
 from policyc.imports import STD
-from policyc.lsp import hover, layout
+from policyc.lsp import completion, hover, layout, mend, navigate
 from policyc.lsp.documents import MOST_OPEN, Document, path_of, uri_of
 from policyc.lsp.project import Project
 from policyc.lsp.reviewer import Reviewer
@@ -28,6 +28,11 @@ from policyc.lsp.tell import revived, shown
 
 PAUSE = 0.2
 """Seconds without a keystroke after which lint is asked. Errors of the compiler do not wait."""
+
+NEXT_MESSAGE = 0.001
+"""Seconds in which a message that has arrived already is read: pygls takes three turns of a thread."""
+LONGEST_HEAP = 0.02
+"""Seconds after which a heap of messages is long enough."""
 
 LARGEST_MESSAGE = 128 << 20
 """Bytes of one message; JSON may write a character as six."""
@@ -70,7 +75,8 @@ class Server(LanguageServer):
         self._waiting: dict[str, None] = {}
         self._told: dict[str, int] = {}
         self._complained = ""
-        self._soon: asyncio.Handle | None = None
+        self._soon: asyncio.TimerHandle | None = None
+        self._first = 0.0
         self._later: asyncio.TimerHandle | None = None
         self._review: asyncio.Task[None] | None = None
         methods: dict[str, Callable[..., Any]] = {
@@ -81,9 +87,24 @@ class Server(LanguageServer):
             types.WORKSPACE_DID_CHANGE_WATCHED_FILES: self.saved,
             types.TEXT_DOCUMENT_HOVER: self.hover,
             types.TEXT_DOCUMENT_FORMATTING: self.format,
+            types.TEXT_DOCUMENT_DEFINITION: self.definition,
+            types.TEXT_DOCUMENT_REFERENCES: self.references,
+            types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: self.highlights,
+            types.TEXT_DOCUMENT_PREPARE_RENAME: self.can_rename,
+            types.TEXT_DOCUMENT_RENAME: self.rename,
+            types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: self.outline,
+            types.TEXT_DOCUMENT_COMPLETION: self.complete,
+            types.TEXT_DOCUMENT_CODE_ACTION: self.actions,
+        }
+        options: dict[str, Any] = {
+            types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(
+                trigger_characters=[".", '"', "/", "(", "[", "{", ">"]
+            ),
+            types.TEXT_DOCUMENT_RENAME: types.RenameOptions(prepare_provider=True),
+            types.TEXT_DOCUMENT_CODE_ACTION: types.CodeActionOptions(code_action_kinds=list(mend.KINDS)),
         }
         for name, method in methods.items():
-            self.feature(name)(self._guarded(method))
+            self.feature(name, options.get(name))(self._guarded(method))
 
     # the editor's texts
 
@@ -96,6 +117,17 @@ class Server(LanguageServer):
             path = path_of(each.uri)
             if path is not None:
                 self.project.look(path)
+        ability = self.client_capabilities.workspace
+        watched = None if ability is None else ability.did_change_watched_files
+        if watched is not None and watched.dynamic_registration:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Ask to be told of files that change behind the editor's back."""
+        watchers = [types.FileSystemWatcher(f"**/{each}") for each in ("*.pol", "policyc.toml", "pyproject.toml")]
+        options = types.DidChangeWatchedFilesRegistrationOptions(watchers)
+        which = types.Registration("files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+        self.client_register_capability(types.RegistrationParams([which]), lambda _answer: None)
 
     def stopped(self, _params: None) -> None:
         self.reviewer.end()
@@ -157,8 +189,14 @@ class Server(LanguageServer):
 
     def _check_soon(self) -> None:
         """After the messages that have arrived already: of ten keystrokes in a heap only the last one counts."""
-        if self._soon is None and self._stale:
-            self._soon = asyncio.get_running_loop().call_soon(self._check_now)
+        loop = asyncio.get_running_loop()
+        if self._soon is None:
+            self._first = loop.time()
+        elif loop.time() < self._first + LONGEST_HEAP:
+            self._soon.cancel()
+        else:
+            return
+        self._soon = loop.call_later(NEXT_MESSAGE, self._check_now)
 
     def _check_now(self) -> None:
         self._soon = None
@@ -246,12 +284,75 @@ class Server(LanguageServer):
     # what the editor asks
 
     def hover(self, params: types.HoverParams) -> types.Hover | None:
-        document = self.project.documents.get(params.text_document.uri)
-        return None if document is None else hover.hover(self.project, document, params.position, self.encoding)
+        return self._at(params, hover.hover)
 
     def format(self, params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
-        document = self.project.documents.get(params.text_document.uri)
+        document = self._document(params)
         return None if document is None else layout.edits(document.source, self.encoding)
+
+    def definition(self, params: types.DefinitionParams) -> types.Location | None:
+        return self._at(params, navigate.definition)
+
+    def references(self, params: types.ReferenceParams) -> list[types.Location] | None:
+        return self._at(params, navigate.references, params.context.include_declaration)
+
+    def highlights(self, params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
+        return self._at(params, navigate.highlights)
+
+    def can_rename(self, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
+        return self._at(params, navigate.can_rename)
+
+    def rename(self, params: types.RenameParams) -> types.WorkspaceEdit | None:
+        edits = self._at(params, navigate.rename, params.new_name)
+        return None if edits is None else self._workspace_edit(edits)
+
+    def complete(self, params: types.CompletionParams) -> types.CompletionList | None:
+        return self._at(params, completion.complete)
+
+    def outline(self, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol] | None:
+        document = self._document(params)
+        analysis = None if document is None else self.project.of(document.path)
+        loaded = None if document is None or analysis is None else analysis.file(document.path)
+        return None if loaded is None else navigate.outline(loaded, self.encoding)
+
+    def actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | None:
+        document = self._document(params)
+        if document is None:
+            return None
+        only = params.context.only
+        return [
+            types.CodeAction(
+                each.title,
+                kind=types.CodeActionKind(each.kind) if each.kind in mend.KINDS else each.kind,
+                diagnostics=shown([each.about], self.encoding, self.uri) if each.about is not None else None,
+                is_preferred=each.safe and each.about is not None,
+                edit=self._workspace_edit(each.edits),
+            )
+            for each in mend.offers(self.project, document, params.range, self.encoding)
+            if only is None or any(f"{each.kind}.".startswith(f"{getattr(kind, 'value', kind)}.") for kind in only)
+        ]
+
+    def _document(self, params: Any) -> Document | None:
+        return self.project.documents.get(params.text_document.uri)
+
+    def _at(self, params: Any, ask: Callable[..., T], *more: object) -> T | None:
+        """What ``ask`` says of a position of an open text."""
+        document = self._document(params)
+        return None if document is None else ask(self.project, document, params.position, self.encoding, *more)
+
+    def _workspace_edit(self, edits: dict[str, list[types.TextEdit]]) -> types.WorkspaceEdit:
+        """Edits by path; with the versions of open texts where the editor checks them."""
+        workspace = self.client_capabilities.workspace
+        ability = None if workspace is None else workspace.workspace_edit
+        if ability is None or not ability.document_changes:
+            return types.WorkspaceEdit(changes={str(self.uri(path)): each for path, each in edits.items()})
+        out: list[Any] = []
+        for path, several in edits.items():
+            document = self.project.document(path)
+            version = None if document is None else document.version
+            which = types.OptionalVersionedTextDocumentIdentifier(str(self.uri(path)), version)
+            out.append(types.TextDocumentEdit(which, list(several)))
+        return types.WorkspaceEdit(document_changes=out)
 
     # what went wrong
 

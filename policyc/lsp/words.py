@@ -6,9 +6,10 @@ import re
 from typing import NamedTuple
 
 from policyc.syntax._tables import TOKEN
-from policyc.syntax.statements import COMMENT, pieces
+from policyc.syntax.statements import COMMENT, Piece, pieces
 from policyc.syntax.words import STATEMENT_WORDS
 from policyc.vocabulary.access import IO, MSR
+from policyc.vocabulary.diagnostic import Diagnostic
 from policyc.vocabulary.span import Source, Span
 
 _TOKEN = re.compile(TOKEN, re.ASCII)
@@ -18,7 +19,7 @@ _WORD = re.compile(
 _STARTER = re.compile(rf"^[ \t]*(?:{'|'.join(STATEMENT_WORDS)})[ \t]", re.MULTILINE)
 _SPACES = {MSR: MSR, "rdmsr": MSR, "wrmsr": MSR, IO: IO, "in": IO, "out": IO}
 _AROUND = 1 << 16
-"""Characters before and behind the cursor in which its statement is looked for."""
+"""Characters before the cursor in which the beginning of its statement is looked for."""
 
 
 class Statement(NamedTuple):
@@ -40,21 +41,28 @@ class Word(NamedTuple):
 
 
 def statement_at(source: Source, offset: int) -> Statement | None:
-    """The statement, or comment, that an offset is in or at the end of; blanks behind it count as its own."""
+    """The statement, or comment, that an offset is in or at the end of, as far as the offset; blanks behind it count."""
     first = max(0, offset - _AROUND)
     begins = [
         match.start() for match in _STARTER.finditer(source.text, first, source.line_start(source.position(offset)[0]))
     ]
     base = begins[-1] if begins else first
-    text = source.text[base : offset + _AROUND]
+    text = source.text[base:offset]
     best = None
-    for piece in pieces(Source(source.name, text), []):
-        if base + piece.start > offset:
-            break
-        gap = text[piece.end : offset - base]
-        if piece.end >= offset - base or (gap.isspace() and not ("\n" in gap or "\r" in gap)):
-            best = Statement(piece.kind, base + piece.start, base + piece.end)
+    for piece in _pieces(Source(source.name, text)):
+        gap = text[piece.end :]
+        if not gap or (gap.isspace() and not ("\n" in gap or "\r" in gap)):
+            best = Statement(piece.kind, base + piece.start, min(base + piece.end, offset))
     return best
+
+
+def _pieces(source: Source) -> list[Piece]:
+    """The pieces of a text that ends at the cursor, where the braces of a set may be open still."""
+    problems: list[Diagnostic] = []
+    found = list(pieces(source, problems))
+    if problems and (not found or problems[-1].primary is None or found[-1].end <= problems[-1].primary.span.start):
+        return list(pieces(Source(source.name, f"{source.text}}}"), []))
+    return found
 
 
 def word_at(source: Source, offset: int) -> Word | None:

@@ -59,7 +59,8 @@ class Diagnostic(NamedTuple):
         """Source order: name, offset, code."""
         if self.primary is None:
             return ("", -1, self.code)
-        return (self.primary.span.source.name, self.primary.span.start, self.code)
+        source = self.primary.span.source
+        return (source.name, source.base + self.primary.span.start, self.code)
 
 
 class PolicyError(Exception):

@@ -12,9 +12,11 @@ class Source:
     name: the path as the user gave it (or ``<stdin>``); never made absolute: output is the same in every folder.
     text: the decoded text, line ends as they were found. LF, CRLF and a lone CR each end a line.
     digest: SHA-256 of the bytes as read, lower-case hex.
+    base: where the text begins in its file: 0 but for the parts of which policyc.syntax.reparse makes a file.
     """
 
     __slots__ = ("_starts", "digest", "name", "text")
+    base = 0
 
     def __init__(self, name: str, text: str, digest: str = "") -> None:
         self.name = name

@@ -107,6 +107,11 @@ class Editor:
         which = types.TextDocumentIdentifier(self.uri(name))
         self.client.text_document_did_close(types.DidCloseTextDocumentParams(which))
 
+    def told_of(self, name: str) -> None:
+        """A file is new on the disk."""
+        event = types.FileEvent(self.uri(name), types.FileChangeType.Created)
+        self.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
+
     # answers
 
     def diagnostics(self, name: str, version: int | None = None) -> list[types.Diagnostic]:
@@ -129,9 +134,11 @@ class Editor:
         self.run(wait_for(lambda: any(holds(list(each.diagnostics)) for each in self.published.get(uri, ()))))
         return next(list(each.diagnostics) for each in self.published[uri] if holds(list(each.diagnostics)))
 
+    def at(self, name: str, line: int, column: int) -> tuple[types.TextDocumentIdentifier, types.Position]:
+        return types.TextDocumentIdentifier(self.uri(name)), types.Position(line, column)
+
     def hover(self, name: str, line: int, column: int) -> str | None:
-        which = types.TextDocumentIdentifier(self.uri(name))
-        found = self.run(self.client.text_document_hover_async(types.HoverParams(which, types.Position(line, column))))
+        found = self.run(self.client.text_document_hover_async(types.HoverParams(*self.at(name, line, column))))
         if found is None:
             return None
         assert isinstance(found.contents, types.MarkupContent)
@@ -143,6 +150,61 @@ class Editor:
         options = types.FormattingOptions(tab_size=4, insert_spaces=True)
         found = self.run(self.client.text_document_formatting_async(types.DocumentFormattingParams(which, options)))
         return apply(self.texts[self.uri(name)], list(found or ()))
+
+    def definition(self, name: str, line: int, column: int) -> types.Location | None:
+        found = self.run(
+            self.client.text_document_definition_async(types.DefinitionParams(*self.at(name, line, column)))
+        )
+        assert found is None or isinstance(found, types.Location)
+        return found
+
+    def references(self, name: str, line: int, column: int) -> list[tuple[str, int, int]]:
+        """Name of the file, line and column of each."""
+        context = types.ReferenceContext(include_declaration=True)
+        found = self.run(
+            self.client.text_document_references_async(types.ReferenceParams(context, *self.at(name, line, column)))
+        )
+        return [
+            (each.uri.rsplit("/", 1)[-1], each.range.start.line, each.range.start.character) for each in found or ()
+        ]
+
+    def complete(self, name: str, line: int, column: int) -> list[str]:
+        found = self.run(
+            self.client.text_document_completion_async(types.CompletionParams(*self.at(name, line, column)))
+        )
+        assert isinstance(found, types.CompletionList)
+        return [each.label for each in found.items]
+
+    def renamed(self, name: str, line: int, column: int, new: str) -> dict[str, str]:
+        """The new text of every open file that a rename changes, by name."""
+        which, place = self.at(name, line, column)
+        edit = self.run(self.client.text_document_rename_async(types.RenameParams(which, place, new)))
+        assert edit is not None
+        return self.edited(edit)
+
+    def edited(self, edit: types.WorkspaceEdit) -> dict[str, str]:
+        """The new text of every open file that an edit changes; versions must be those of the open texts."""
+        out = {}
+        for each in edit.document_changes or ():
+            assert isinstance(each, types.TextDocumentEdit)
+            uri = each.text_document.uri
+            assert each.text_document.version == self.versions[uri]
+            edits = [one for one in each.edits if isinstance(one, types.TextEdit)]
+            out[uri.rsplit("/", 1)[-1]] = apply(self.texts[uri], edits)
+        return out
+
+    def actions(self, name: str, line: int) -> list[types.CodeAction]:
+        """What is offered for a line."""
+        which, start = self.at(name, line, 0)
+        place = types.Range(start, types.Position(line, 1000))
+        params = types.CodeActionParams(which, place, types.CodeActionContext(diagnostics=[]))
+        found = self.run(self.client.text_document_code_action_async(params))
+        return [each for each in found or () if isinstance(each, types.CodeAction)]
+
+    def outline(self, name: str) -> list[types.DocumentSymbol]:
+        params = types.DocumentSymbolParams(types.TextDocumentIdentifier(self.uri(name)))
+        found = self.run(self.client.text_document_document_symbol_async(params))
+        return [each for each in found or () if isinstance(each, types.DocumentSymbol)]
 
 
 def apply(text: str, edits: list[types.TextEdit]) -> str:
