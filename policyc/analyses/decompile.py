@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from policyc.analyses.bits import TARGETS
 from policyc.analyses.images import FILTER, Exits
 from policyc.database.names import Database
 from policyc.semantics.wording import range_text
 from policyc.targets.kvm_filter import X2APIC
 from policyc.vocabulary.access import IO, MSR, PORT_LAST
 from policyc.vocabulary.intervals import Intervals, intersect, normal, size, subtract, union
-
-OWNERS = {"msr.bin": "vmx", "io.bin": "vmx", "msrpm.bin": "svm", "iopm.bin": "svm", FILTER: "kvm"}
-"""Image -> the target that reads it."""
 
 _EVERY: Intervals = ((0, PORT_LAST),)
 
@@ -40,7 +38,7 @@ def decompile(images: Sequence[Exits], names: Database, said: str = "", closed_p
 
     Raises Contradiction where they disagree.
     """
-    targets = list(dict.fromkeys(OWNERS[each.image] for each in images))
+    targets = list(dict.fromkeys(TARGETS[each.image] for each in images))
     spaces = [space for space in (_msrs(images), _ports(images, closed_ports)) if space is not None]
     lines = [
         f"# Decompiled from {said}." if said else "# Decompiled.",

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from policyc.cli import policies
+from policyc.cli import images, policies
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
@@ -26,15 +26,12 @@ policyc decompile bitmap.dat --as msrpm
 xxd io.bin | policyc decompile - --as io
 """
 
-AS = ("msr", "io", "msrpm", "iopm", "kvm")
-_LARGEST = 1 << 24
-
 
 def arguments(parser: Parser) -> None:
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="images, or text that shows one; - reads standard input"
     )
-    parser.add_argument("--as", dest="kind", choices=AS, help="what the image is, where its size does not say")
+    parser.add_argument("--as", dest="kind", choices=images.AS, help="what the image is, where its size does not say")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the policy here instead of to standard output")
     policies.add_database(parser)
 
@@ -44,19 +41,19 @@ def run(args: Arguments) -> int:
     from policyc.vocabulary.diagnostic import UnreadableError
 
     names = policies.database(args)
-    images = [_image(args, word) for word in args.images]
-    kinds = [exits.image for exits, _ in images]
+    given = [images.load(word, args.kind) for word in args.images]
+    kinds = [exits.image for exits, _ in given]
     twice = next((each for each in kinds if kinds.count(each) > 1), None)
     if twice is not None:
         raise UsageError(f"two of the images are a {twice}", "a policy has one; `policyc diff` compares two")
     said = ", ".join("standard input" if word == "-" else os.path.basename(word) for word in args.images)
     # The last bits of an IOPM belong to no port, and follow the default.
-    closed = next((data[-1] == 0xFF for exits, data in images if exits.image == "iopm.bin"), None)
+    closed = next((data[-1] == 0xFF for exits, data in given if exits.image == "iopm.bin"), None)
     try:
-        text = decompile([exits for exits, _ in images], names, " ".join(said.split()), closed)
+        text = decompile([exits for exits, _ in given], names, " ".join(said.split()), closed)
     except Contradiction as reason:
         raise UnreadableError(str(reason)) from None
-    for kind, bytes_differ in _tried(text, images, names):
+    for kind, bytes_differ in _tried(text, given, names):
         if bytes_differ:
             sys.stderr.write(
                 f"policyc: {kind}: {bytes_differ:,} bytes that decide nothing are not as policyc writes them\n"
@@ -69,37 +66,11 @@ def run(args: Arguments) -> int:
     return 0
 
 
-def _image(args: Arguments, word: str) -> tuple[Exits, bytes]:
-    from policyc.analyses.dumps import bytes_of
-    from policyc.analyses.images import kinds_of, read_image
-    from policyc.cli.subjects import unless_plain
-    from policyc.vocabulary.diagnostic import UnreadableError
-
-    if word == "-":
-        data = sys.stdin.buffer.read(_LARGEST)
-    else:
-        with open(word, "rb") as stream:
-            data = stream.read(_LARGEST)
-    if not kinds_of(data) or _textual(data):
-        shown = bytes_of(data.decode("utf-8", "replace"))
-        data = data if shown is None else shown
-    if not kinds_of(data):
-        raise UnreadableError(f"{word} is no image, and no hex dump or C array of one: {len(data):,} bytes")
-    try:
-        return read_image(unless_plain(word, data, args.kind), data), data
-    except ValueError as reason:
-        raise UnreadableError(f"{word}: {reason}") from None
-
-
-def _textual(data: bytes) -> bool:
-    """Whether it begins like a C array, and not like the JSON of a KVM filter."""
-    return data[:1] == b"{" and b'"' not in data[:64]
-
-
 def _tried(text: str, images: Sequence[tuple[Exits, bytes]], names: Database) -> list[tuple[str, int]]:
     """Compile the text, and hold what it makes exit to the images; how many bytes differ all the same, by image."""
     from policyc import pipeline
-    from policyc.analyses.decompile import OWNERS, same
+    from policyc.analyses.bits import TARGETS
+    from policyc.analyses.decompile import same
     from policyc.analyses.images import FILTER, read_image
     from policyc.semantics.decide import decide
     from policyc.semantics.policy import Variant
@@ -109,7 +80,7 @@ def _tried(text: str, images: Sequence[tuple[Exits, bytes]], names: Database) ->
     decisions = decide(policy, Variant())
     out = []
     for exits, data in images:
-        made = target(OWNERS[exits.image]).images(policy, decisions)
+        made = target(TARGETS[exits.image]).images(policy, decisions)
         (again,) = [each.data for each in made if each.name == exits.image]
         assert same([read_image(exits.image, again)], [exits]), f"{exits.image} does not come out of its own policy"
         differ = 0 if exits.image == FILTER else sum(a != b for a, b in zip(again, data, strict=False))

@@ -98,10 +98,17 @@ Check = Callable[[Subject], Iterable[Diagnostic]]
 
 
 class Registered(NamedTuple):
-    """check: None where the compiler, or lint's own handling of waivers, tells the finding."""
+    """check: None where the compiler, or lint's own handling of waivers, tells the finding. of_images: the rule's own
+    way to look at a raw image, for one whose check looks at words."""
 
     rule: Rule
     check: Check | None
+    of_images: Check | None = None
+
+    def audit(self, subject: Subject) -> Iterable[Diagnostic]:
+        """What the rule finds in the policy that stands for a raw image."""
+        look = self.of_images or self.check
+        return () if look is None else look(subject)
 
 
 def codes() -> tuple[str, ...]:
@@ -114,7 +121,7 @@ def load(code: str) -> Registered:
     for name in FILES:
         if name[:4] == code.lower():
             module = import_module(f"policyc.lint.rules.{name}")
-            return Registered(module.RULE, getattr(module, "check", None))
+            return Registered(module.RULE, getattr(module, "check", None), getattr(module, "audit", None))
     raise KeyError(code)
 
 

@@ -40,7 +40,8 @@ class Place(NamedTuple):
     """What one rule, or the default, decides about the addresses asked for.
 
     rule: None for the default. actions: what it does. span: where to point. ranges: the addresses, of those asked for.
-    columns: of those asked for, the ones concerned. profiles: the variants in which it does.
+    columns: of those asked for, the ones concerned. profiles: the variants in which it does. image: the name of the raw
+    image that the policy stands for; empty for a policy that somebody wrote.
     """
 
     rule: Rule | None
@@ -49,10 +50,13 @@ class Place(NamedTuple):
     ranges: Intervals
     columns: int
     profiles: tuple[str | None, ...]
+    image: str = ""
 
     @property
     def subject(self) -> str:
-        """As the start of a sentence: ``the default``, `` `allow msr 0x3a write` ``."""
+        """As the start of a sentence: ``the default``, `` `allow msr 0x3a write` ``, ``msr.bin``."""
+        if self.image:
+            return self.image
         if self.rule is None:
             return "the default"
         return f"`{self.rule.verb} {self.rule.space} {brief(self.rule.span.text)}`"
@@ -68,6 +72,7 @@ class Subject:
     """One policy under one set of targets.
 
     threat: of policyc.lint.rule.THREATS. platform: piix4, q35, or empty: which chipset's ports S410 knows.
+    image: the name of the raw image that the policy stands for; its rules are nobody's, and findings name the image.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Subject:
         *,
         threat: str = GUEST,
         platform: str = "",
+        image: str = "",
     ) -> None:
         self.policy = policy
         self.maps = maps
@@ -88,6 +94,7 @@ class Subject:
         self.written = written
         self.threat = threat
         self.stated_platform = platform
+        self.image = image
         self._tables: dict[tuple[int, int], list[int]] = {}
         self._pairs: dict[bool, list[tuple[Rule, Rule]]] = {}
         self._crowded = False
@@ -229,6 +236,8 @@ class Subject:
                     if not wanted(chain, default):
                         continue
                     key = (chain[0], default.span if chain[0] == DEFAULT_RULE else None)
+                    if self.image and chain[0] != DEFAULT_RULE:
+                        key = (0, None)
                     held, mask, profiles, actions = found.get(key, ([], 0, {}, self._link(chain[0], default)[1]))
                     held.append((lo, hi))
                     profiles[variant.profile] = None
@@ -241,6 +250,7 @@ class Subject:
                 normal(held),
                 mask,
                 tuple(profiles),
+                self.image,
             )
             for (number, span), (held, mask, profiles, actions) in found.items()
         )

@@ -10,7 +10,7 @@ from policyc.lint.subject import Place, Subject, brief
 from policyc.semantics.wording import access_word
 from policyc.targets.windows import listed
 from policyc.vocabulary.access import IO_MASK, MSR, MSR_MASK
-from policyc.vocabulary.diagnostic import Diagnostic, Fix, Label
+from policyc.vocabulary.diagnostic import Accesses, Diagnostic, Fix, Label
 from policyc.vocabulary.intervals import Intervals, size
 from policyc.vocabulary.span import Span
 
@@ -33,10 +33,11 @@ def found(
     helps: tuple[str, ...] = (),
     fixes: tuple[Fix, ...] = (),
     severity: str = "",
+    accesses: tuple[Accesses, ...] = (),
 ) -> Diagnostic:
     """One finding of a rule, of the rule's own severity unless another is given."""
     primary = Label(span, label)
-    return Diagnostic(rule.code, severity or rule.severity, message, primary, secondary, notes, helps, fixes)
+    return Diagnostic(rule.code, severity or rule.severity, message, primary, secondary, notes, helps, fixes, accesses)
 
 
 def registers(subject: Subject, space: str, ranges: Intervals) -> str:
@@ -117,6 +118,7 @@ def opened(
             label if size(place.ranges) > 1 else "",
             notes=notes,
             helps=(close_it(rule, space, place), *helps)[:2],
+            accesses=(Accesses(space, place.ranges, place.columns, False),),
         )
 
 
@@ -141,4 +143,5 @@ def costly(
             remedy = leave_out(place.rule.verb, space, place.rule.span.text, shown)
         named = registers(subject, space, place.ranges)
         said = f"{place.subject} makes {what} to {named} exit{where(place)}"
-        yield found(rule, place.span, said, notes=notes, helps=helps or (remedy,))
+        accesses = (Accesses(space, place.ranges, place.columns, True),)
+        yield found(rule, place.span, said, notes=notes, helps=helps or (remedy,), accesses=accesses)

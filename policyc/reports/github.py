@@ -10,9 +10,9 @@ from policyc.vocabulary.diagnostic import Diagnostic
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
-def line(diagnostic: Diagnostic) -> str:
-    """One command, without a newline."""
-    properties = []
+def line(diagnostic: Diagnostic, file: str = "") -> str:
+    """One command, without a newline. file: the one that a finding without a place in a text is about."""
+    properties = [f"file={_property(file)}"] if file else []
     if diagnostic.primary is not None:
         source, start, end = diagnostic.primary.span
         line, column = source.position(start)

@@ -25,18 +25,30 @@ class Words(NamedTuple):
     source: str
 
 
+class Bytes(NamedTuple):
+    """A place in a file that is no text: bytes first..last. said: what stands there."""
+
+    name: str
+    first: int
+    last: int
+    said: str
+
+
 def document(
     found: Sequence[Diagnostic],
     words: Mapping[str, Words] | None = None,
     accepted: Sequence[tuple[Diagnostic, str]] = (),
+    places: Sequence[Sequence[Bytes]] = (),
 ) -> str:
     """One SARIF log with one run, and a newline.
 
     words: of the rules that have some, by code. accepted: findings that a comment in the source waives, with its
-    reason; they are told as suppressed.
+    reason; they are told as suppressed. places: for findings about images, where each of found is.
     """
     codes = sorted({each.code for each in (*found, *(each for each, _ in accepted))})
     results = [_result(each, codes.index(each.code)) for each in found]
+    for result, some in zip(results, places, strict=False):
+        result["locations"] = [_bytes(each) for each in some]
     for each, reason in accepted:
         suppression = {"kind": "inSource", "justification": reason}
         results.append({**_result(each, codes.index(each.code)), "suppressions": [suppression]})
@@ -85,6 +97,12 @@ def _result(found: Diagnostic, rule: int) -> dict[str, Any]:
 def _location(label: Label) -> dict[str, Any]:
     place = {"artifactLocation": {"uri": _uri(label.span.source.name)}, "region": _region(label.span)}
     return {"physicalLocation": place, **({"message": {"text": label.text}} if label.text else {})}
+
+
+def _bytes(place: Bytes) -> dict[str, Any]:
+    region = {"byteOffset": place.first, "byteLength": place.last - place.first + 1}
+    there = {"artifactLocation": {"uri": _uri(place.name)}, "region": region}
+    return {"physicalLocation": there, "message": {"text": place.said}}
 
 
 def _region(span: Span) -> dict[str, int]:

@@ -32,12 +32,23 @@ class Fix(NamedTuple):
     doubt: str = "the intent is not certain"
 
 
+class Accesses(NamedTuple):
+    """Accesses that a finding is about. space: msr or io. ranges: inclusive pairs. columns: mask of 1 << column.
+    exits: whether they exit or are passed on."""
+
+    space: str
+    ranges: tuple[tuple[int, int], ...]
+    columns: int
+    exits: bool
+
+
 class Diagnostic(NamedTuple):
     """One finding.
 
     code: letter and three digits, a key of policyc.vocabulary.codes.CODES. severity: error, warning or info.
     message: one plain sentence that names the user's own text. primary: None only where no source exists.
     notes: facts policyc knows (at most 2). helps: what to do (at most 2). fixes: patches.
+    accesses: of a lint rule's finding, those that it is about, where the rule knows.
     """
 
     code: str
@@ -48,6 +59,7 @@ class Diagnostic(NamedTuple):
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    accesses: tuple[Accesses, ...] = ()
 
     @property
     def slug(self) -> str:

@@ -164,6 +164,7 @@ sed -i 's/target vmx, svm/target vmx, svm, kvm/' vm.pol
 policyc compile vm.pol -o vm.bundle > /dev/null
 cp vm.bundle/msr.bin vm.bundle/io.bin .
 cp vm.bundle/msrpm.bin bitmap.dat
+{ echo "u8 msr_bitmap[] = {"; od -An -v -tu1 msr.bin | sed "s/$/ /; s/ \\+/,/g; s/^,//"; echo "};"; } > vmx.c
 mkdir -p policies ~/.zfunc ~/.local/share/bash-completion/completions ~/.config/fish/completions
 cp vm.pol policies/one.pol; cp vm.pol old.pol; cp vm.pol new.pol
 printf "language 1\\ndefault exit\\n" > closed.pol; printf "language 1\\nnever allow msr 0x3a\\n" > baseline.pol
@@ -211,7 +212,7 @@ ELSEWHERE = ("verify", "exec")
 """Commands whose examples run emulators: tests/verify and tests/runtime have them."""
 
 
-FINDING = ("lint",)
+FINDING = ("audit", "lint")
 """Commands whose examples find something: 1 is an answer, and diagnostics are what was asked for."""
 
 

@@ -9,7 +9,7 @@ from policyc.lint.subject import Place, Subject
 from policyc.lint.words import found, registers, where
 from policyc.targets.windows import listed
 from policyc.vocabulary.access import IO, OUT_MASK
-from policyc.vocabulary.diagnostic import Diagnostic, Label
+from policyc.vocabulary.diagnostic import Accesses, Diagnostic, Label
 from policyc.vocabulary.intervals import Intervals, intersect, subtract, union
 from policyc.vocabulary.span import Span
 
@@ -57,6 +57,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
                 f"{place.subject} lets a guest write {registers(subject, IO, place.ranges)}{where(place)}",
                 notes=("with them a guest moves any device's registers and lets it write to any memory",),
                 helps=(f"trap all eight: intercept io {listed(ports)}",),
+                accesses=(Accesses(IO, place.ranges, place.columns, False),),
             )
 
 
@@ -77,4 +78,5 @@ def _half(subject: Subject, place: Place, ports: Intervals, passed: Intervals) -
         secondary=secondary,
         notes=("half of it closes nothing: an address written through the open part moves any device's registers",),
         helps=(f"trap all eight: intercept io {listed(ports)}",),
+        accesses=(Accesses(IO, kept, place.columns, True), Accesses(IO, place.ranges, place.columns, False)),
     )

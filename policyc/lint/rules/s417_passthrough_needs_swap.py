@@ -9,7 +9,7 @@ from policyc.lint.rule import Rule
 from policyc.lint.subject import Subject
 from policyc.lint.words import found, registers
 from policyc.vocabulary.access import MSR, MSR_WRITE
-from policyc.vocabulary.diagnostic import Diagnostic
+from policyc.vocabulary.diagnostic import Accesses, Diagnostic
 from policyc.vocabulary.intervals import normal
 
 RULE = Rule(
@@ -56,4 +56,5 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
             f"{place.subject} gives a guest {registers(subject, MSR, place.ranges)}, which the processor does not switch",
             notes=("the guest's value stays in the register while the host runs",),
             helps=("save and restore it around each run; the manifest's `obligations` say how",),
+            accesses=(Accesses(MSR, place.ranges, place.columns, False),),
         )

@@ -8,7 +8,7 @@ from policyc.lint.rule import Rule
 from policyc.lint.subject import Subject
 from policyc.lint.words import found, registers
 from policyc.vocabulary.access import MSR, MSR_MASK, MSR_READ, MSR_WRITE
-from policyc.vocabulary.diagnostic import Diagnostic
+from policyc.vocabulary.diagnostic import Accesses, Diagnostic
 from policyc.vocabulary.intervals import normal, size, union
 
 RULE = Rule(
@@ -61,6 +61,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
                 f"{word} of {registers(subject, MSR, passed)} are trapped, but it is {only}",
                 notes=("the access that the register has reaches hardware",),
                 helps=(f"was {'read' if has == 'r' else 'write'} meant?",),
+                accesses=(Accesses(MSR, passed, rule.columns, True), Accesses(MSR, passed, other, False)),
             )
 
 

@@ -9,7 +9,7 @@ from policyc.lint.subject import Subject
 from policyc.lint.words import found
 from policyc.targets.windows import listed
 from policyc.vocabulary.access import IO, IO_MASK
-from policyc.vocabulary.diagnostic import Diagnostic
+from policyc.vocabulary.diagnostic import Accesses, Diagnostic
 from policyc.vocabulary.intervals import intersect, subtract
 
 RULE = Rule(
@@ -55,5 +55,6 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
                 f"of {device.name} ({listed(device.ranges)}), {listed(closed)} exits and {listed(kept)} does not",
                 notes=(f"{device.name} is one device: {device.about}",),
                 helps=(f"name it as a whole: {rule.verb} io {device.name}",),
+                accesses=(Accesses(IO, closed, IO_MASK, True), Accesses(IO, kept, IO_MASK, False)),
             )
             break

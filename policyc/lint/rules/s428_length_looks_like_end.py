@@ -9,7 +9,8 @@ from policyc.lint.subject import Subject
 from policyc.lint.words import found
 from policyc.semantics.modules import Loaded
 from policyc.syntax import tree
-from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix
+from policyc.vocabulary.access import IO, IO_MASK
+from policyc.vocabulary.diagnostic import Accesses, Diagnostic, Edit, Fix
 
 RULE = Rule(
     "S428",
@@ -38,6 +39,26 @@ allow io 0xc000 len 0x40
 )
 
 
+def audit(subject: Subject) -> Iterator[Diagnostic]:
+    """Of an image: ports alone among others, one less than a block of them, from where a block would begin."""
+    for rule in subject.policy.rules:
+        ((lo, hi),) = rule.ranges
+        count = hi - lo + 1
+        if rule.space == IO and _short(lo, count):
+            words = ("exit", "does not") if rule.traps else ("do not exit", "does")
+            yield found(
+                RULE,
+                rule.span,
+                f"in {subject.image}, ports {lo:#x}..{hi:#x} {words[0]} and {hi + 1:#x} {words[1]}; a block of "
+                f"{count + 1:#x} would end there",
+                notes=("the length was counted as if it were the last offset",),
+                accesses=(
+                    Accesses(IO, rule.ranges, IO_MASK, rule.traps),
+                    Accesses(IO, ((hi + 1, hi + 1),), IO_MASK, not rule.traps),
+                ),
+            )
+
+
 def check(subject: Subject) -> Iterator[Diagnostic]:
     for file, statement in subject.statements():
         if not isinstance(statement, tree.Rule | tree.LetSet | tree.Never | tree.Assert):
@@ -51,7 +72,7 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
 def _check(subject: Subject, file: Loaded, space: str, item: tree.Length) -> Iterator[Diagnostic]:
     scope = subject.scope(file)
     base, count = scope.number(item.base, [], space), scope.number(item.size, [])
-    if base is None or count is None or count + 1 < _LEAST or count & count + 1 or base % (count + 1):
+    if base is None or count is None or not _short(base, count):
         return
     last = base + count
     text = f"{count + 1:#x}" if item.size.span.text.startswith("0x") else str(count + 1)
@@ -64,6 +85,11 @@ def _check(subject: Subject, file: Loaded, space: str, item: tree.Length) -> Ite
         helps=(f"if the block has {count + 1} of them, write len {text}",),
         fixes=(Fix("count the last one too", (Edit(item.size.span, text),)),),
     )
+
+
+def _short(base: int, count: int) -> bool:
+    """Whether a block of one more would have a power of two of registers and begin at a multiple of it."""
+    return count + 1 >= _LEAST and not count & count + 1 and not base % (count + 1)
 
 
 _LEAST = 8
