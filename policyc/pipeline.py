@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from policyc.bundle.layout import FileEntry, Images
 from policyc.database.names import Database, load
@@ -29,6 +28,7 @@ from policyc.targets.registry import NAMES, target
 from policyc.targets.selection import LeftOut, Selection, select
 from policyc.vocabulary.collector import held_off
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
+from policyc.vocabulary.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from policyc.proof.exhaustive import Progress

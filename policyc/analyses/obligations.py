@@ -7,13 +7,13 @@ A guest owns an MSR that its WRMSR reaches: passed through without an exit, or p
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
 
 from policyc.architecture.switched import KERNEL_GS_BASE, VMCS, VMLOAD, VMRUN, VmcsSwitch
 from policyc.semantics.policy import DEFAULT_RULE, Actions, DecisionMap, Policy
 from policyc.targets.registry import target as target_named
 from policyc.vocabulary.access import MSR_WRITE
 from policyc.vocabulary.intervals import Intervals, contains, normal, subtract, union
+from policyc.vocabulary.typed import NamedTuple, Protocol
 
 HOST, VMCS_FIELD, VMCB_FIELD = "host", "vmcs", "vmcb"
 """Who changes an MSR over: the host's software, VM entry and exit, or VMRUN, VMLOAD, VMSAVE and #VMEXIT."""
@@ -44,7 +44,6 @@ class Registers(Protocol):
 
     def msrs_tagged(self, *tags: str) -> Iterable[tuple[str, int, int, int, str, str, frozenset[str]]]:
         """Entries that have one of the tags, as the fields of Tagged, in order of their numbers."""
-        ...
 
 
 class Obligation(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from typing import NamedTuple
 
 from policyc.semantics.policy import (
     DEFAULT_RULE,
@@ -30,6 +29,7 @@ from policyc.vocabulary.access import (
     WIDTHS,
 )
 from policyc.vocabulary.intervals import Intervals, intersect, normal, size, subtract, union
+from policyc.vocabulary.typed import NamedTuple
 
 
 class Step(NamedTuple):

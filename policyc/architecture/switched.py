@@ -6,7 +6,7 @@ AMD APM vol. 2, 15.5 (VMRUN, #VMEXIT) and the VMLOAD and VMSAVE instructions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from policyc.vocabulary.typed import NamedTuple
 
 
 class VmcsSwitch(NamedTuple):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from policyc.semantics.policy import Policy, Variant
 from policyc.targets.base import Image
+from policyc.vocabulary.typed import NamedTuple
 
 Images = Mapping[Variant, Mapping[str, tuple[Image, ...]]]
 """Images by variant and target."""

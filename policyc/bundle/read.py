@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from policyc.architecture import svm, vmx
 from policyc.bundle.folder import OddFolder, listing, read_below, shown, why
@@ -16,6 +15,7 @@ from policyc.bundle.layout import FileEntry
 from policyc.targets.base import Image
 from policyc.vocabulary.diagnostic import UnreadableError
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import Any, NamedTuple
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+
+from policyc.vocabulary.typed import Any, NamedTuple
 
 Schema = dict[str, Any]
 _TYPES: dict[str, type | tuple[type, ...]] = {

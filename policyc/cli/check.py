@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser
+from policyc.vocabulary.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

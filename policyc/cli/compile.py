@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser, UsageError
+from policyc.vocabulary.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from policyc.pipeline import Compilation

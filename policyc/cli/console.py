@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from policyc.cli.parser import Arguments
 from policyc.reports.colour import Paint, wanted
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError
+from policyc.vocabulary.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from threading import Timer

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import NamedTuple
 
 VERSION = "2026.11"
 """Version of the built-in database: year and month. Policies, manifests and messages cite it."""

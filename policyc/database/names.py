@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
 
 from policyc.database import _index
 from policyc.database.entry import Entry, naming_rank
 from policyc.vocabulary.access import IO, MSR, MSR_LAST, PORT_LAST
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from policyc.database.search import Hit, Search

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from typing import NamedTuple
 
 from policyc.emitters import ctext
 from policyc.emitters.duties import duties
@@ -11,6 +10,7 @@ from policyc.emitters.layout import STATE_PENDING, Layout
 from policyc.emitters.rows import NULL, classes_name, profile_name
 from policyc.semantics.policy import Policy
 from policyc.vocabulary.access import IO, MSR
+from policyc.vocabulary.typed import NamedTuple
 
 ALWAYS_CALLED = ("exit", "msr", "port", "inject")
 """Hooks that every policy can reach: an access past the last port, a port that shares its bit with another access."""

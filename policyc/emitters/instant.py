@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from typing import NoReturn
+
+from policyc.vocabulary.typed import NoReturn
 
 missing = object()
 """Stands for a variable that was not given."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from policyc.semantics.decide import selected
 from policyc.semantics.policy import (
@@ -23,6 +22,7 @@ from policyc.semantics.policy import (
 from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IO, MSR, MSR_MASK, PORT_LAST, column_space
 from policyc.vocabulary.intervals import Intervals, intersect, subtract, union
 from policyc.vocabulary.span import Span
+from policyc.vocabulary.typed import NamedTuple
 
 WINDOWS = (0x0000_0000, 0xC000_0000, 0xC001_0000)
 """First MSRs of the windows that have pages (find_msr in templates/exit_handler/decide.c)."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from policyc.semantics.policy import Rule
+from policyc.vocabulary.typed import NamedTuple
 
 Rank = tuple[int, int]
 Kind = tuple[Rank, int]

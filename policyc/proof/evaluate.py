@@ -7,7 +7,6 @@ that an error there is not repeated here. Bit positions are restated from the In
 from __future__ import annotations
 
 import operator
-from typing import NamedTuple
 
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
 from policyc.architecture.svm import MSR_WINDOWS as SVM_WINDOWS
@@ -29,6 +28,7 @@ from policyc.semantics.policy import (
 )
 from policyc.vocabulary.access import IO, IO_COLUMNS, MSR, MSR_LAST, MSR_READ, MSR_WRITE, PORT_LAST, Access
 from policyc.vocabulary.intervals import contains
+from policyc.vocabulary.typed import NamedTuple
 
 TARGETS = ("vmx", "svm", "kvm")
 

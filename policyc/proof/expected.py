@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
 from policyc.proof.cells import Cell, Kinds, Rank, cut
@@ -27,6 +26,7 @@ from policyc.vocabulary.access import (
     Access,
 )
 from policyc.vocabulary.intervals import Intervals, normal
+from policyc.vocabulary.typed import NamedTuple
 
 KIND_NAMES = ("rdmsr", "wrmsr", "in", "in", "in", "out", "out", "out")
 """Kind of access of each column."""

@@ -7,7 +7,6 @@ kvm_vm_ioctl_set_msr_filter, kvm_add_msr_filter, kvm_msr_allowed.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from policyc.architecture.kvm import (
     KVM_MSR_FILTER_DEFAULT_DENY,
@@ -20,6 +19,7 @@ from policyc.architecture.kvm import (
 )
 from policyc.vocabulary.access import MSR_LAST
 from policyc.vocabulary.intervals import Intervals, intersect, normal, subtract, union
+from policyc.vocabulary.typed import NamedTuple
 
 _U32 = 1 << 32
 _EVERY: Intervals = ((0, MSR_LAST),)

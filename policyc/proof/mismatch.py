@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from policyc.semantics.policy import Variant
 from policyc.vocabulary.access import Access
+from policyc.vocabulary.typed import NamedTuple
 
 KEPT = 32
 """Mismatches that one ProofError names at most; it counts all."""

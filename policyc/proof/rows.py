@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
 from policyc.architecture.svm import MSR_WINDOWS as SVM_WINDOWS
 from policyc.architecture.vmx import MSR_WINDOWS as VMX_WINDOWS
 from policyc.proof.evaluate import msr_place, port_place
 from policyc.vocabulary.access import IN1, MSR_READ, MSR_WRITE, PORT_LAST
+from policyc.vocabulary.typed import NamedTuple
 
 PORTS = PORT_LAST + 1
 SIZES = {"msr.bin": 4096, "io.bin": 8192, "msrpm.bin": 8192, "iopm.bin": 12288}

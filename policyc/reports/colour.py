@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TextIO
+
+from policyc.vocabulary.typed import TextIO
 
 CHOICES = ("auto", "always", "never")
 

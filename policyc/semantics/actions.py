@@ -7,7 +7,6 @@ its case in the handler's template.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from policyc.semantics.policy import EXIT, VECTORS, Action, Actions
 from policyc.syntax import tree
@@ -25,6 +24,7 @@ from policyc.vocabulary.actions import ACTION_WORDS, NON_TERMINAL
 from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix, Label, error
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Span
+from policyc.vocabulary.typed import NamedTuple
 
 U64 = (1 << 64) - 1
 WRITES = 1 << MSR_WRITE | OUT_MASK

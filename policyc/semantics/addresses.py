@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
 
 from policyc.syntax import tree
 from policyc.vocabulary.access import IO, MSR, MSR_LAST, PORT_LAST
@@ -11,6 +10,7 @@ from policyc.vocabulary.diagnostic import WARNING, Diagnostic, Edit, Fix, Label,
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Span
+from policyc.vocabulary.typed import Protocol
 
 LAST = {MSR: MSR_LAST, IO: PORT_LAST}
 _ELSEWHERE = "changes what is intercepted"

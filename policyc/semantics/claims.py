@@ -13,7 +13,6 @@ must hold on every target that the policy names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
 from policyc.semantics.addresses import Names
 from policyc.semantics.policy import Actions, Assertion, DecisionMap, Default, Never, Policy, Variant
@@ -24,6 +23,7 @@ from policyc.vocabulary import intervals
 from policyc.vocabulary.access import COLUMN_NAMES, COLUMN_WIDTHS, COLUMNS, IO, MSR, MSR_WRITE
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import NamedTuple
 
 MOST = 100
 """Reports of broken claims."""

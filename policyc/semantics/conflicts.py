@@ -15,7 +15,6 @@ every variant in which the two rules meet; nor where their conditions never hold
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from policyc.semantics import clash_reports as reports
 from policyc.semantics.addresses import Names
@@ -35,6 +34,7 @@ from policyc.vocabulary import intervals
 from policyc.vocabulary.access import COLUMNS
 from policyc.vocabulary.diagnostic import Diagnostic, error
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import NamedTuple
 
 MOST = 100
 """Reports of clashes; the rest of the search is given up."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 from policyc.syntax import tree
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Span
+from policyc.vocabulary.typed import NamedTuple, Protocol
 
 MAX_MODULES = 256
 MAX_IMPORT_DEPTH = 32
@@ -39,11 +38,9 @@ class Loader(Protocol):
 
     def find(self, path: str, importer: str) -> str:
         """The key of what ``path`` means in the file with key ``importer``."""
-        ...
 
     def load(self, key: str) -> tuple[Loaded, list[Diagnostic]]:
         """The parsed file and what its text got wrong; asked once for each key."""
-        ...
 
 
 class Graph(NamedTuple):

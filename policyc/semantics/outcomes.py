@@ -8,7 +8,6 @@ policy names (vmx if none): where an MSR has no bit there, ``default msr outside
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from policyc.semantics.addresses import Names
 from policyc.semantics.claims import decided_by, decider, matches
@@ -19,6 +18,7 @@ from policyc.semantics.wording import access_text, actions_text
 from policyc.vocabulary.access import MSR_WRITE, Access
 from policyc.vocabulary.diagnostic import Diagnostic, error
 from policyc.vocabulary.intervals import contains
+from policyc.vocabulary.typed import NamedTuple
 
 
 class CaseResult(NamedTuple):

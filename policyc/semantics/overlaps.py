@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from policyc.semantics.conditions import bounds, disjoint, subject_bits
 from policyc.semantics.policy import Actions, Condition, Rule
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import NamedTuple
 
 COMPARISONS = 500_000
 """Questions about conditions that one sweep asks before it gives up; one that ranges cannot answer counts as 25."""

@@ -15,11 +15,10 @@ How a policy decides one access (the whole rule, in the order of docs/precedence
 
 # Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.
 
-from typing import NamedTuple
-
 from policyc.vocabulary.actions import NON_TERMINAL as NON_TERMINAL
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.span import Source, Span
+from policyc.vocabulary.typed import NamedTuple
 
 LAYER_DEFAULT, LAYER_IMPORT, LAYER_MAIN, LAYER_PROFILE, LAYER_OVERRIDE = range(5)
 

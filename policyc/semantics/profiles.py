@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from policyc.syntax import tree
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.near import nearest
+from policyc.vocabulary.typed import NamedTuple
 
 MAX_PROFILES = 64
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from policyc.semantics import vcpus
 from policyc.semantics.addresses import Names, explain_number
@@ -31,6 +30,7 @@ from policyc.vocabulary.diagnostic import ERROR, INFO, WARNING, Diagnostic, Edit
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.span import Source, Span
+from policyc.vocabulary.typed import NamedTuple
 
 LANGUAGE = 1
 """The newest language version this compiler knows."""

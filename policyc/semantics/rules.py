@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from policyc.semantics import actions as table
 from policyc.semantics.conditions import certain, contradictory, subject_bits
 from policyc.semantics.policy import (
@@ -41,6 +39,7 @@ from policyc.vocabulary.access import (
 from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix, Label, error
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.span import Span
+from policyc.vocabulary.typed import NamedTuple
 
 ACCESS = {
     MSR: {"read": 1 << MSR_READ, "write": 1 << MSR_WRITE, "rw": MSR_MASK},

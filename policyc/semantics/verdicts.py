@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from policyc.architecture import svm, vmx
 from policyc.semantics.policy import (
@@ -34,6 +33,7 @@ from policyc.semantics.policy import (
 from policyc.semantics.witness import cases
 from policyc.vocabulary.access import COLUMN_WIDTHS, MSR_LAST, MSR_WRITE, OUT1, PORT_LAST
 from policyc.vocabulary.intervals import Intervals, subtract
+from policyc.vocabulary.typed import NamedTuple
 
 _NEED_EVERY_BYTE = ("const", "mask", "shadow")
 _DROP = Action("drop")

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
 
 from policyc.semantics.conditions import compare, holds
 from policyc.semantics.policy import Condition
+from policyc.vocabulary.typed import NamedTuple
 
 MOST_STATES = 5000
 """Combinations of states that are followed; above, ``cases`` says that it does not know."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from policyc.syntax._tables import END, KEYWORDS, RULES, START, STATES, TOKEN
 from policyc.syntax.tree import Word
 from policyc.vocabulary.span import Source
+from policyc.vocabulary.typed import Any
 
 _TOKEN = re.compile(f"[ \\t]*(?:{TOKEN})", re.ASCII)
 _GROUPS = ("", *_TOKEN.groupindex)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
-from typing import NamedTuple
 
 from policyc.syntax.words import STATEMENT_WORDS
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.span import Source, Span
+from policyc.vocabulary.typed import NamedTuple
 
 STATEMENT, PROFILE_HEAD, TEST_HEAD, CLOSE, COMMENT = "statement", "profile_head", "test_head", "close", "comment"
 

@@ -5,9 +5,8 @@ Literal spellings are kept (``Number.text``), so that a formatter or a fix can p
 
 # Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.
 
-from typing import NamedTuple
-
 from policyc.vocabulary.span import Source, Span
+from policyc.vocabulary.typed import NamedTuple
 
 
 class Number(NamedTuple):

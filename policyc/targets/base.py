@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 from policyc.semantics.policy import DecisionMap, Policy
 from policyc.vocabulary.diagnostic import Diagnostic
 from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.typed import NamedTuple, Protocol
 
 
 class Image(NamedTuple):
@@ -40,12 +39,9 @@ class Target(Protocol):
 
     def problems(self, policy: Policy, maps: tuple[DecisionMap, ...]) -> tuple[Diagnostic, ...]:
         """Why the policy cannot be expressed (severity error), and what a user should know (info)."""
-        ...
 
     def images(self, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
         """The images of one variant. Call only where ``problems`` has no error."""
-        ...
 
     def settings(self) -> tuple[Setting, ...]:
         """What the hypervisor must set."""
-        ...

@@ -5,8 +5,6 @@ Documentation/virt/kvm/api.rst 4.97, arch/x86/kvm/x86.c kvm_msr_allowed() and kv
 
 from __future__ import annotations
 
-from typing import Any
-
 from policyc.architecture.kvm import BITMAP_ALIGN, KVM_MSR_FILTER_READ, KVM_MSR_FILTER_WRITE, X2APIC_FIRST, X2APIC_LAST
 from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets.packing import Packing, Range, pack
@@ -14,6 +12,7 @@ from policyc.targets.traps import bitmap, trapping
 from policyc.targets.windows import listed
 from policyc.vocabulary.access import MSR_COLUMNS, MSR_LAST
 from policyc.vocabulary.intervals import Intervals, contains, subtract, union
+from policyc.vocabulary.typed import Any
 
 X2APIC: Intervals = ((X2APIC_FIRST, X2APIC_LAST),)
 SHOWN = 16

@@ -19,11 +19,11 @@ compares it with every packing there is, over all policies of a small universe).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from policyc.architecture.kvm import KVM_MSR_FILTER_READ, KVM_MSR_FILTER_WRITE, MAX_NMSRS
 from policyc.vocabulary.access import MSR_LAST
 from policyc.vocabulary.intervals import Interval, Intervals, intersect, normal, subtract, union
+from policyc.vocabulary.typed import NamedTuple
 
 LAST_IN_RANGE = MSR_LAST - 1
 """The kernel keeps base + nmsrs in 32 bits, so a range that would hold MSR 0xffffffff ends at 0 and matches nothing."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets.registry import DEFAULT, NAMES, target
 from policyc.vocabulary.diagnostic import ERROR, WARNING, Diagnostic, error
+from policyc.vocabulary.typed import NamedTuple
 
 
 class LeftOut(NamedTuple):

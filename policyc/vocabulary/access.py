@@ -6,7 +6,7 @@ columns says that the column is meant.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from policyc.vocabulary.typed import NamedTuple
 
 MSR, IO = "msr", "io"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from policyc.vocabulary.typed import NamedTuple
 
 
 class Code(NamedTuple):

@@ -2,9 +2,8 @@
 
 # Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.
 
-from typing import NamedTuple
-
 from policyc.vocabulary.span import Span
+from policyc.vocabulary.typed import NamedTuple
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 

@@ -3,7 +3,8 @@
 # Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.
 
 from bisect import bisect_right
-from typing import NamedTuple
+
+from policyc.vocabulary.typed import NamedTuple
 
 
 class Source:
