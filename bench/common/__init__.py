@@ -1,1 +1,1 @@
-"""What the benches share: figures and their table, costs of processes, plots, generated policies."""
+"""What the benches share: figures and their table, costs of processes, plots."""
