@@ -18,7 +18,8 @@ class _Record(tuple):  # type: ignore[type-arg]  # tuple[Any, ...] would be look
     """What all of them share; see collections.namedtuple for each method."""
 
     __slots__ = ()
-    _fields: tuple[str, ...]
+    if TYPE_CHECKING:
+        _fields: tuple[str, ...]
 
     @classmethod
     def _make(cls, values: Iterable[Any]) -> Self:
