@@ -1,0 +1,186 @@
+"""What becomes of every access once a target's images are in force: the policy's decisions, joined with the bits.
+
+The decisions say what a handler does; the images say whether it is ever called. Both are shown as they are: where an
+image lets pass what the decisions trap, the outcome says so instead of believing either.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from policyc.analyses.images import KINDS, read_image
+from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
+from policyc.semantics.policy import DEFAULT_RULE, PASSTHROUGH, STRICTNESS, Actions, DecisionMap, Policy
+from policyc.semantics.verdicts import Judge, Stretch, Verdict, View
+from policyc.semantics.wording import condition_text
+from policyc.targets.registry import target
+from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IN1, MSR_LAST, MSR_WRITE, OUT1, PORT_LAST
+from policyc.vocabulary.intervals import Intervals, normal, subtract, union
+
+PASSES, RELAYED = "passes", "relayed"
+KINDS_OF_OUTCOME = (PASSES, RELAYED, *STRICTNESS[1:])
+"""From the most open to the strictest. passes: no exit. relayed: it exits, and the handler passes it on. Else the
+terminal action of the handler."""
+
+RULE, DEFAULT, OUTSIDE, PAST = "rule", "default", "outside", "past"
+SHARED = "shared"
+"""It exits with others that share its bit, or a condition of its rule does not hold; the handler passes it on."""
+X2APIC = "x2apic"
+"""KVM never filters it."""
+UNENFORCED = "unenforced"
+"""The decisions trap it and the image lets it pass: not an image that policyc made of these decisions."""
+EXTRA = "extra"
+"""The image makes an MSR exit that no decision traps; harmless, but not what policyc made of these decisions."""
+
+_EVERY: Intervals = ((0, MSR_LAST),)
+_X2APIC: Intervals = ((X2APIC_FIRST, X2APIC_LAST),)
+
+
+class Way(NamedTuple):
+    """One thing that may become of an access. when: in words, for which value or privilege level; empty for all others.
+
+    rule: its number, None where the default or the hardware decides. reason: one of the words above.
+    """
+
+    when: str
+    actions: Actions
+    rule: int | None
+    reason: str
+
+
+class Outcome(NamedTuple):
+    """What may become of an access: one way, or several where its value or privilege level decides."""
+
+    exits: bool
+    ways: tuple[Way, ...]
+
+    @property
+    def kind(self) -> str:
+        """The strictest of its ways, a member of KINDS_OF_OUTCOME."""
+        if not self.exits:
+            return PASSES
+        strictest = max((each.actions[-1].name for each in self.ways), key=STRICTNESS.index)
+        return RELAYED if strictest == "passthrough" else strictest
+
+
+class Enforced(NamedTuple):
+    """Accesses of one column that start at lo..hi and fare alike."""
+
+    lo: int
+    hi: int
+    outcome: Outcome
+
+
+def exits(name: str, images: Mapping[str, bytes]) -> tuple[Intervals, ...]:
+    """By column, where the accesses start that exit on a target with these images. Raises ValueError for a file that
+    is not the image its name says."""
+    made = target(name)
+    read = [read_image(image, data) for image, data in images.items() if image in KINDS]
+    out: list[Intervals] = []
+    outside = subtract(_EVERY, made.msr_windows)
+    ports = union(*(each.ports for each in read if each.ports is not None))
+    for column in COLUMNS:
+        if column <= MSR_WRITE:
+            found = union(*((each.write if column == MSR_WRITE else each.read) or () for each in read), outside)
+            out.append(subtract(found, _X2APIC) if name == "kvm" else found)
+        elif not made.io_bitmap:
+            out.append(((0, PORT_LAST),))
+        else:
+            reach = COLUMN_WIDTHS[column] - 1
+            past = ((PORT_LAST - reach + 1, PORT_LAST),) if reach and made.always_exits_past_last_port else ()
+            out.append(normal([*((max(0, lo - reach), hi) for lo, hi in ports), *past]))
+    return tuple(out)
+
+
+def enforced(
+    policy: Policy, decisions: DecisionMap, name: str, exiting: Sequence[Intervals]
+) -> tuple[tuple[Enforced, ...], ...]:
+    """By column, what becomes of every access of one variant on a target. exiting: of ``exits``.
+
+    Runs cover each column's whole space; neighbours differ.
+    """
+    judge = Judge(policy, decisions, View(name, subtract(_EVERY, target(name).msr_windows)))
+    return tuple(tuple(_joined(_column(judge, column, exiting[column]))) for column in COLUMNS)
+
+
+def _column(judge: Judge, column: int, exiting: Intervals) -> Iterator[Enforced]:
+    known: dict[tuple[tuple[tuple[int, ...], ...], bool, bool], Outcome] = {}
+    unfiltered = judge.view.target == "kvm" and column <= MSR_WRITE
+    lows = [lo for lo, _ in exiting]
+    for stretch in judge.stretches(column, 0, MSR_LAST if column <= MSR_WRITE else PORT_LAST):
+        at = stretch.lo
+        while at <= stretch.hi:
+            hi, exit_ = _next(exiting, lows, at, stretch.hi)
+            if unfiltered and at <= X2APIC_LAST and hi >= X2APIC_FIRST:
+                hi = min(hi, X2APIC_FIRST - 1 if at < X2APIC_FIRST else X2APIC_LAST)
+                if at >= X2APIC_FIRST:
+                    yield Enforced(at, hi, Outcome(False, (Way("", PASSTHROUGH, None, X2APIC),)))
+                    at = hi + 1
+                    continue
+            key = (stretch.chains, stretch.outside, exit_)
+            if key not in known:
+                known[key] = _outcome(judge, stretch, column, exit_)
+            yield Enforced(at, hi, known[key])
+            at = hi + 1
+
+
+def _next(members: Intervals, lows: Sequence[int], at: int, last: int) -> tuple[int, bool]:
+    """How far from ``at`` on (at most to last) addresses are alike in being members, and whether they are."""
+    index = bisect_right(lows, at) - 1
+    if index >= 0 and members[index][1] >= at:
+        return min(members[index][1], last), True
+    return min(members[index + 1][0] - 1 if index + 1 < len(members) else last, last), False
+
+
+def _joined(runs: Iterator[Enforced]) -> Iterator[Enforced]:
+    held = next(runs)
+    for each in runs:
+        if each.outcome == held.outcome:
+            held = held._replace(hi=each.hi)
+        else:
+            yield held
+            held = each
+    yield held
+
+
+def _outcome(judge: Judge, stretch: Stretch, column: int, exits: bool) -> Outcome:
+    verdicts = judge.verdicts(stretch, column)
+    reached = {each._replace(value=0, cpl=0, known=True): each for each in reversed(verdicts)}
+    said: dict[tuple[Actions, int | None, str], str] = {}
+    for verdict, when in _told(judge, stretch, column, reached):
+        said.setdefault(_concluded(verdict, exits, column, len(reached) > 1), when)
+    return Outcome(exits, tuple(Way(when, *what) for what, when in said.items()))
+
+
+def _told(
+    judge: Judge, stretch: Stretch, column: int, reached: Mapping[Verdict, Verdict]
+) -> Iterator[tuple[Verdict, str]]:
+    """The verdicts that some access meets, each with the words for which one does."""
+    if len(reached) == 1:
+        yield next(iter(reached)), ""
+        return
+    chain = stretch.chains[0]
+    if all(each == chain for each in stretch.chains):
+        for link in chain:
+            chains = tuple((link,) for _ in stretch.chains)
+            verdict = judge.combine(stretch._replace(chains=chains), column, None)
+            if verdict in reached:
+                conditions = () if link == DEFAULT_RULE else judge.policy.rules[link].conditions
+                yield verdict, " and ".join(map(condition_text, conditions))
+        return
+    for verdict, example in reversed(reached.items()):
+        words = [f"cpl is {example.cpl}"]
+        if column == MSR_WRITE or column >= OUT1:
+            words.insert(0, f"value is {example.value:#x}")
+        yield verdict, f"for instance where {' and '.join(words)}" if example.known else "perhaps"
+
+
+def _concluded(verdict: Verdict, exits: bool, column: int, several: bool) -> tuple[Actions, int | None, str]:
+    """A verdict with what the image makes of it."""
+    if exits and not verdict.intercepted:
+        return PASSTHROUGH, None, SHARED if several or column >= IN1 else EXTRA
+    if not exits and verdict.intercepted:
+        return verdict.actions, verdict.rule, UNENFORCED
+    return verdict.actions, verdict.rule, verdict.reason
