@@ -24,6 +24,7 @@ TOOLS = (
     "kvm",
     "registry",
     "git",
+    "chromium",
 )
 
 

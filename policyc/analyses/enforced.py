@@ -170,11 +170,12 @@ def _told(
                 conditions = () if link == DEFAULT_RULE else judge.policy.rules[link].conditions
                 yield verdict, " and ".join(map(condition_text, conditions))
         return
-    for verdict, example in reversed(reached.items()):
-        words = [f"cpl is {example.cpl}"]
-        if column == MSR_WRITE or column >= OUT1:
+    subjects = {each.subject for each in judge.conditions(stretch)}
+    for verdict, example in reversed(list(reached.items())):
+        words = [f"cpl is {example.cpl}"] if "cpl" in subjects else []
+        if "value" in subjects and (column == MSR_WRITE or column >= OUT1):
             words.insert(0, f"value is {example.value:#x}")
-        yield verdict, f"for instance where {' and '.join(words)}" if example.known else "perhaps"
+        yield verdict, f"{' and '.join(words)}, for instance" if example.known else "conditions allow it"
 
 
 def _concluded(verdict: Verdict, exits: bool, column: int, several: bool) -> tuple[Actions, int | None, str]:

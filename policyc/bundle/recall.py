@@ -6,11 +6,12 @@ whether a default that passes everything on was written as an exit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from policyc.analyses.diff import Side
-from policyc.bundle.read import Bundle
+from policyc.bundle.folder import shown
+from policyc.bundle.read import MANIFEST, Bundle, Manifest
 from policyc.runtime.words import actions, condition
 from policyc.semantics.policy import (
     LAYER_MAIN,
@@ -25,7 +26,8 @@ from policyc.semantics.policy import (
     Variant,
     VcpuClass,
 )
-from policyc.vocabulary.access import COLUMN_NAMES
+from policyc.vocabulary.access import COLUMN_NAMES, MSR_LAST, MSR_WRITE, PORT_LAST
+from policyc.vocabulary.diagnostic import UnreadableError
 from policyc.vocabulary.span import Source, Span
 
 _NOWHERE = Span(Source("", ""), 0, 0)
@@ -34,9 +36,11 @@ _NOWHERE = Span(Source("", ""), 0, 0)
 def recall(bundle: Bundle) -> Side:
     """The policy and its decisions. That of a bundle with one profile alone has it as its base as well.
 
-    Raises UnreadableError for actions and conditions that policyc does not write.
+    Raises UnreadableError for actions and conditions that policyc does not write, and where something is not told.
     """
     manifest = bundle.manifest
+    for said in _untold(manifest):
+        raise UnreadableError(f"cannot read the bundle {shown(bundle.path)}: {MANIFEST}: {said}")
     document = manifest.document
     only = manifest.profile
     sources: dict[str, Source] = {}
@@ -60,6 +64,23 @@ def recall(bundle: Bundle) -> Side:
         document["database"],
     )  # fmt: skip
     return Side(policy, maps)
+
+
+def _untold(manifest: Manifest) -> Iterator[str]:
+    """What the schema lets a manifest leave out, and a policy cannot be without."""
+    decisions = manifest.document["decisions"]
+    for number, each in enumerate(manifest.document["variants"]):
+        for column, name in enumerate(COLUMN_NAMES):
+            last = MSR_LAST if column <= MSR_WRITE else PORT_LAST
+            if name not in each["decisions"] or decisions[each["decisions"][name]][-1][1] != last:
+                yield f"variants[{number}].decisions: {name}: they do not end at {last:#x}"
+        if not {"msr", "io", "outside"} <= set(each["defaults"]):
+            yield f"variants[{number}].defaults: one of msr, io and outside is missing"
+    known = {(each.profile, each.vcpu_class) for each in manifest.variants}
+    classes = range(len(manifest.vcpu_classes))
+    needed = {(each, number) for each in (manifest.profile, *(each[0] for each in known)) for number in classes}
+    if needed - known:
+        yield "variants: not every profile is there for every class of vCPUs"
 
 
 def _rule(rule: Mapping[str, Any], sources: dict[str, Source]) -> Rule:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from policyc.cli import policies
-from policyc.cli.parser import Arguments, Parser, UsageError
+from policyc.cli.parser import Arguments, Parser
 
 if TYPE_CHECKING:
     from policyc.analyses.diff import Comparison
@@ -56,7 +56,7 @@ def run(args: Arguments) -> int:
     from policyc.cli import subjects
     from policyc.reports.differences import Subject
 
-    words = _words(args)
+    words = subjects.two(args.subjects, args.against)
     names = policies.database(args)
     given = [subjects.load(word, names, args.kind) for word in words]
     profile = args.profile or next((each.only for each in given if each.only), None)
@@ -71,23 +71,6 @@ def run(args: Arguments) -> int:
     if args.fail_on == "opens":
         return int(bool(comparison.of(diff.OPENS)))
     return int(not comparison.same and (args.fail_on == "any" or args.exit_code))
-
-
-def _words(args: Arguments) -> list[str]:
-    """Old and new, as given; ``--against git:REVISION`` means the same file of that revision."""
-    words: list[str] = args.subjects
-    if args.against is not None:
-        if len(words) != 1:
-            raise UsageError("`--against` stands for OLD, so one policy is compared", "name NEW alone")
-        against: str = args.against
-        if against.startswith("git:") and against.count(":") == 1:
-            against += f":./{words[0]}"
-        words = [against, *words]
-    if len(words) != 2:
-        raise UsageError("two policies are compared", "usage: policyc diff OLD NEW")
-    if words == ["-", "-"]:
-        raise UsageError("standard input can be read once", "name one of the two as a file")
-    return words
 
 
 def _print(args: Arguments, old: Subject, new: Subject, comparison: Comparison, names: Database) -> None:

@@ -33,6 +33,21 @@ class Subject(NamedTuple):
         return None if self.bundle is None else self.bundle.manifest.profile
 
 
+def two(words: list[str], against: str | None) -> list[str]:
+    """Old and new, as given; ``--against git:REVISION`` means the same file of that revision."""
+    if against is not None:
+        if len(words) != 1:
+            raise UsageError("`--against` stands for OLD, so one policy is compared", "name NEW alone")
+        if against.startswith(GIT) and against.count(":") == 1:
+            against += f":./{words[0]}"
+        words = [against, *words]
+    if len(words) != 2:
+        raise UsageError("two policies are compared", "usage: policyc diff OLD NEW")
+    if words == ["-", "-"]:
+        raise UsageError("standard input can be read once", "name one of the two as a file")
+    return words
+
+
 def load(word: str, names: Database, kind: str | None = None) -> Subject:
     """What a word names; kind: what a raw image is, as ``--as`` says. Raises what reading it raises."""
     from policyc.analyses.images import kinds_of

@@ -307,6 +307,11 @@ class Database:
         """The tags of all entries that hold the port."""
         return self._port.tags(port)
 
+    def entries(self, space: str) -> Iterator[Entry]:
+        """Every entry of an address space (``msr`` or ``io``), users' own last."""
+        chosen = self._msr if space == MSR else self._port
+        return (chosen.entry(at) for at in range(len(chosen.rows)))
+
     def search_msr(self, query: str) -> list[Hit]:
         """MSRs by name, number or fragment, best first."""
         return self._msr.search.find(query, MSR_LAST)

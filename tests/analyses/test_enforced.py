@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from policyc.proof import evaluate as law
 from policyc.semantics.decide import decide
 from policyc.semantics.policy import EXIT, PASSTHROUGH, Policy, Variant
 from policyc.targets.registry import target
-from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, MSR_WRITE, OUT1, Access
+from policyc.vocabulary.access import COLUMN_WIDTHS, MSR_WRITE, OUT1, Access
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ("widths.pol", "profiles.pol", "hypervisors/xen_vmx.pol", "jailhouse/ivshmem_demo.pol")
@@ -100,7 +101,7 @@ def test_runs_cover_each_column_once_and_neighbours_differ() -> None:
     for column, found in enumerate(runs(read("every action"), Variant(), "svm")):
         assert found[0].lo == 0
         assert found[-1].hi == (0xFFFF_FFFF if column <= 1 else 0xFFFF)
-        for one, other in zip(found, found[1:], strict=False):
+        for one, other in itertools.pairwise(found):
             assert other.lo == one.hi + 1
             assert other.outcome != one.outcome
 
@@ -117,10 +118,8 @@ def test_an_image_that_lets_pass_what_the_decisions_trap_is_told_of() -> None:
     exits = subject.exits("vmx", {"msr.bin": bytes(4096), "io.bin": bytes(8192)})
     found = subject.enforced(policy, decide(policy, Variant()), "vmx", exits)
     (run,) = [each for each in found[0] if each.lo == 0x10]
-    assert (
-        run.outcome == subject.Outcome(False, (subject.Way("", policy.rules[0].actions, 0, subject.UNENFORCED),))
-        and run.outcome.kind == subject.PASSES
-    )
+    assert run.outcome == subject.Outcome(False, (subject.Way("", policy.rules[0].actions, 0, subject.UNENFORCED),))
+    assert run.outcome.kind == subject.PASSES
     assert found[2][-1].outcome.kind == subject.PASSES
 
 
