@@ -112,10 +112,9 @@ def _rule(verb: str, space: str, ranges: Intervals, access: str, names: Database
     tail = f" {access}" if access else ""
     if len(items) == 1 and not items[0][1]:
         return [f"{verb} {space} {items[0][0]}{tail}"]
-    room = max(len(text) for text, _ in items) + 1
     lines = [f"{verb} {space} {{"]
     for text, comment in items:
-        lines.append(f"    {f'{text},':<{room}}" + (f"  # {comment}" if comment else ""))
+        lines.append(f"    {text}," + (f"  # {comment}" if comment else ""))
     return [*lines, f"}}{tail}"]
 
 

@@ -1,13 +1,15 @@
 """Images in text: what hex dumps and C arrays in somebody's source stand for.
 
 Read are the forms of ``xxd``, ``xxd -p``, ``hexdump -C`` (with ``*`` for repeated lines), ``od -Ax -tx1`` and C or Rust
-initialisers whose elements have 1, 2, 4 or 8 bytes, lowest byte first, as the processors that read the images have it.
+initialisers whose elements have 1, 2, 4 or 8 bytes, lowest byte first, as the processors that read the images have it;
+in C with designators, nested arrays and expressions too (initialisers.py).
 """
 
 from __future__ import annotations
 
 import re
 
+from policyc.analyses import initialisers
 from policyc.analyses.images import BY_SIZE
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
@@ -20,7 +22,7 @@ _LARGEST = max(BY_SIZE)
 
 def bytes_of(text: str) -> bytes | None:
     """The bytes that a text shows, None if they are no image's: their number is that of one."""
-    for reader in (_array, _plain, _dump):
+    for reader in (initialisers.bytes_of, _array, _plain, _dump):
         found = reader(text)
         if found is not None and len(found) in BY_SIZE:
             return found

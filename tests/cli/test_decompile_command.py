@@ -17,6 +17,7 @@ from policyc.pipeline import Compilation, compile_policy
 from tests.cli.sample import write
 from tests.corpus.lists import NAMES, load, naive_policy
 from tests.growth import seconds
+from tests.handler.samples import compiler
 
 Captured = pytest.CaptureFixture[str]
 OWNERS = {"msr.bin": "vmx", "io.bin": "vmx", "msrpm.bin": "svm", "iopm.bin": "svm", "kvm_filter.json": "kvm"}
@@ -29,6 +30,8 @@ def again(capsys: Captured, folder: Path, *images: Path) -> tuple[str, Compilati
     assert err == ""
     policy = folder / "again.pol"
     policy.write_text(out)
+    assert frame.run(["fmt", "--check", str(policy)]) == 0, "what decompile writes, fmt leaves alone"
+    capsys.readouterr()
     return out, compile_policy(str(policy), targets=tuple({OWNERS[each.name]: None for each in images}))
 
 
@@ -78,7 +81,7 @@ def test_names_stand_where_the_database_has_them(tmp_path: Path, capsys: Capture
         each: made[each] for each in ("msr.bin", "io.bin")
     }
     assert "    IA32_FEATURE_CONTROL,  # 0x3a\n" in text
-    assert "    COM1," in text
+    assert "    COM1,  # 0x3f8..0x3ff\n" in text
     assert "intercept msr {" in text
 
 
@@ -178,10 +181,66 @@ def test_a_dump_of_the_real_tool_is_read(tmp_path: Path) -> None:
     assert bytes_of(subprocess.run(words, capture_output=True, check=True, text=True).stdout) == data
 
 
+ENUM = "enum { RL, RH, WL = 2, WH };"
+INITIALISERS = {
+    "jailhouse": f"""{ENUM}
+static unsigned char NAME[][0x2000/8] = {{
+    [ RL ] = {{
+        [      0/8 ...  0x26f/8 ] = 0, /* [9] = {{ */
+        [  0x270/8 ...  0x277/8 ] = 0x80, /* 0x277 */
+        [  0x278/8 ... 0x1fff/8 ] = 0,
+    }},
+    [ RH ] = {{ [ 0/8 ... 0x1fff/8 ] = 0, }},
+    [ WL ] = {{ [ 0x18/8 ... 0x1f/8 ] = 0x08, [ 0x1fff/8 ] = 3 }},
+    [ WH ] = {{ 1, 2, [ 9 ] = 7, 8, 9, [ 9 ] = 6 }},
+}};""",
+    "cell": "signed char NAME[] = { [0/8 ... 0xffff/8] = -1, [0x3f8/8 ... 0x3ff/8] = 0, [0xcf8 / 8] = ~0 };",
+    "declared": "unsigned char NAME[4096] = { [2048 + 7] = 1 << 2 | 0x40, [0x900 ... 0x903] = (unsigned char)0xff, 5 };",
+    "named": "#define SIZE (PAGE / 4)\n#define PAGE 4096\nunsigned int NAME[PAGE/4] = { [3] = 0x80000001u };",
+    "words": "unsigned long long NAME[1024] = { [1023] = 0x0102030405060708ULL, [0] = -1LL };",
+    "flat": "unsigned short NAME[] = {" + ", ".join(str(n * 7 % 65536) for n in range(2048)) + "};",
+    "rows": "unsigned char NAME[2][4096] = { { 1, 2 }, { [4095] = 3 } };",
+    "second": "int other[] = { 1, 2, 3 };\nunsigned char NAME[4096] = { [1] = 1 };",
+}
+
+
+def test_c_initialisers_mean_what_a_compiler_makes_of_them(tmp_path: Path) -> None:
+    source = "\n".join(
+        text.replace("NAME", name).replace("other", f"other_{name}") for name, text in INITIALISERS.items()
+    )
+    writes = "".join(f'    fwrite({name}, sizeof {name}, 1, fopen("{name}", "wb"));\n' for name in INITIALISERS)
+    (tmp_path / "all.c").write_text(f"#include <stdio.h>\n{source}\nint main(void) {{\n{writes}}}\n")
+    subprocess.run([compiler("gcc"), "-w", "-o", "all", "all.c"], cwd=tmp_path, check=True)
+    subprocess.run(["./all"], cwd=tmp_path, check=True)
+    for name, text in INITIALISERS.items():
+        assert bytes_of(text) == (tmp_path / name).read_bytes(), name
+
+
+def test_the_first_array_of_an_image_s_size_is_read_from_a_whole_file() -> None:
+    text = "\n".join(INITIALISERS[name].replace("NAME", name) for name in ("second", "cell"))
+    data = bytes_of(text)
+    assert data is not None
+    assert (len(data), data[1]) == (4096, 1)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "0000 " + "ab" * 5000 + "!",
+        "u8 map[4096] = { [SOMEWHERE ... 3] = 1 };",
+        "u8 map[4096] = { [5 ... 3] = 1 };",
+        "u8 map[4096] = { [4096] = 1 };",
+        "u8 map[4096] = { [0] = 256 };",
+        "u8 map[4096] = { [0] = 010 };",
+        "u8 map[4096] = { [0 ... 4294967295] = 1 };",
+        "u8 map[4096] = { [1 << 9999999] = 1 };",
+        "u8 map[4096] = { [1/0] = 1 };",
+        "u8 map[4096] = { 1, 2",
+        "u8 m[][9][9] = " + "{" * 3000,
+        "u8 m[4096] = { " + "(" * 3000,
+        "u8 m[4096] = { " + "~" * 3000,
+        "enum { " * 3000,
+        "#define A A\n" * 3000,
         "00000000: " + "abcd " * 5000 + "xyz",
         "u8 map[] = { 0123, 089, 0x };",
         "= {" * 3000,
