@@ -1,7 +1,8 @@
 """What the evaluator expects of one address space, written out: runs of chains, rows of bits, intervals.
 
-One Sheet serves every variant in which the same rules are in force with the same default. Nothing here reads an image
-or a decision map.
+One Sheet serves every variant in which the same rules are in force with the same default. An Overlay is the sheet of a
+variant that has rules of its own besides: it asks about the addresses that these cover, and takes all others from the
+sheet below. Nothing here reads an image or a decision map.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
+from policyc.proof import starts
 from policyc.proof.cells import Cell, Kinds, Rank, cut
 from policyc.proof.evaluate import Reading, chain, judge
 from policyc.proof.rows import PORT_IMAGE, SIZES, WINDOWS, number, row, strips
@@ -61,26 +63,20 @@ class Evaluator:
     def __init__(self, policy: Policy, targets: frozenset[str]) -> None:
         self.targets = targets
         self.kinds = Kinds(policy.rules)
-        self._sheets: dict[object, Sheet] = {}
         self._answers: dict[object, Answer] = {}
         self._wide: dict[tuple[int, tuple[int, ...]], Verdict] = {}
 
     def sheet(self, reading: Reading, space: str) -> Sheet:
-        """Everything expected of a space; the same object for readings that agree on it."""
+        """Everything expected of a space."""
         ranked = [each for each in reading.rules if each[1].space == space]
-        default = reading.defaults.msr if space == MSR else reading.defaults.io
-        key = (space, default.traps, default.actions, *[(rank, rule.number) for rank, rule in ranked])
-        if key not in self._sheets:
-            self._sheets[key] = Sheet(self, Reading(reading.defaults, tuple(ranked)), space)
-        return self._sheets[key]
+        return Sheet(self, Reading(reading.defaults, tuple(ranked)), space)
 
-    def answer(self, sheet: Sheet, position: int) -> Answer:
+    def answer(self, sheet: Sheet, cell: Cell) -> Answer:
         """The answer on one cell of a sheet."""
-        cell = sheet.cells[position]
         key = (sheet.space, sheet.default, cell.edge, cell.kinds)
         found = self._answers.get(key)
         if found is None:
-            found = self._answers[key] = self._ask(sheet.near((position,)), sheet.space, cell)
+            found = self._answers[key] = self._ask(sheet.near((cell,)), sheet.space, cell)
         return found
 
     def _ask(self, reading: Reading, space: str, cell: Cell) -> Answer:
@@ -99,7 +95,7 @@ class Evaluator:
         """Whether the accesses at a port exit. touched: numbers of the answers of the ports it touches."""
         found = self._wide.get((width, touched))
         if found is None:
-            reading = sheet.near(sheet.positions(port, port + len(touched) - 1))
+            reading = sheet.near([cell for cell, _ in sheet.within(port, port + len(touched) - 1)])
             found = self._wide[width, touched] = {
                 (target, column): _exits(reading, column, port, target)
                 for target in self.targets
@@ -114,54 +110,59 @@ def _exits(reading: Reading, column: int, address: int, target: str) -> bool:
     return judge(reading, Access(KIND_NAMES[column], address, COLUMN_WIDTHS[column]), target).exits
 
 
+Held = tuple[Cell, Answer]
+
+
 class Sheet:
     """The expected answers on one space. reading: the rules in force in it."""
 
     def __init__(self, evaluator: Evaluator, reading: Reading, space: str) -> None:
         self.space = space
         self.last, edges = (MSR_LAST, MSR_EDGES) if space == MSR else (PORT_LAST, PORT_EDGES)
-        self._evaluator = evaluator
-        self._defaults = reading.defaults
+        self.evaluator = evaluator
+        self.defaults = reading.defaults
         self.default = (reading.defaults.msr if space == MSR else reading.defaults.io)[:2]
         self._ranked: dict[int, tuple[Rank, Rule]] = {each[1].number: each for each in reading.rules}
         self.cells = cut(list(reading.rules), evaluator.kinds, edges, self.last)
         self._lows = [cell.lo for cell in self.cells]
-        self.answers = [evaluator.answer(self, position) for position in range(len(self.cells))]
-        self._distinct = list({answer.number: answer for answer in self.answers}.values())
+        self.answers = [evaluator.answer(self, cell) for cell in self.cells]
         self._chains: dict[tuple[tuple[int, ...], ...], Chains] = {}
         self._images: dict[tuple[str, str], int] = {}
-        self._wide: dict[int, dict[tuple[str, int], int]] = {}
+        self._starts: dict[int, dict[tuple[str, int], int]] = {}
+
+    # where
+
+    def near(self, cells: Iterable[Cell]) -> Reading:
+        """The rules that cover any of the cells."""
+        numbers = sorted({number for cell in cells for number in cell.rules})
+        return Reading(self.defaults, tuple([self.ranked(number) for number in numbers]))
+
+    def ranked(self, number: int) -> tuple[Rank, Rule]:
+        """A rule that is in force, with its rank."""
+        return self._ranked[number]
+
+    def within(self, lo: int, hi: int) -> list[Held]:
+        """The cells that addresses lo..hi lie in, with their answers."""
+        first, after = bisect_right(self._lows, lo) - 1, bisect_right(self._lows, hi)
+        return list(zip(self.cells[first:after], self.answers[first:after], strict=True))
 
     def decider(self, column: int, address: int) -> int | None:
         """The rule asked first at an address; None for the default."""
-        at = self._position(address)
-        link = self.answers[at].chains[column][0]
-        return None if link == DEFAULT_RULE else self.cells[at].rules[link]
+        ((cell, answer),) = self.within(address, address)
+        link = answer.chains[column][0]
+        return None if link == DEFAULT_RULE else cell.rules[link]
 
-    def near(self, cells: Iterable[int]) -> Reading:
-        """The rules that cover any of the cells at these positions."""
-        numbers = sorted({number for position in cells for number in self.cells[position].rules})
-        return Reading(self._defaults, tuple([self._ranked[number] for number in numbers]))
+    # the map
 
     def runs(self, column: int) -> Chains:
         """The chains of a column. Columns that no answer tells apart give the same object."""
-        key = tuple([answer.chains[column] for answer in self._distinct])
+        distinct = {answer.number: answer for answer in self.answers}
+        key = tuple([answer.chains[column] for answer in distinct.values()])
         if key not in self._chains:
-            self._chains[key] = self._runs(column)
+            self._chains[key] = tuple(chains(zip(self.cells, self.answers, strict=True), column))
         return self._chains[key]
 
-    def _runs(self, column: int) -> Chains:
-        out: list[tuple[int, int, tuple[int, ...]]] = []
-        start, before = 0, None
-        for cell, answer in zip(self.cells, self.answers, strict=True):
-            rules = cell.rules
-            links = tuple([rules[at] if at >= 0 else DEFAULT_RULE for at in answer.chains[column]])
-            if links != before:
-                if before is not None:
-                    out.append((start, cell.lo - 1, before))
-                start, before = cell.lo, links
-        assert before is not None
-        return (*out, (start, self.last, before))
+    # the images
 
     def denied(self, column: int) -> Intervals:
         """MSRs whose access KVM must let exit."""
@@ -170,77 +171,69 @@ class Sheet:
 
     def image(self, target: str, name: str) -> int:
         """The bits of an image that hardware consults, as one number; the others are 0."""
-        key = (target, name)
-        if key not in self._images:
-            text = bytearray(b"0") * (SIZES[name] * 8)
-            for strip in strips(name):
-                if strip.first > self.last:
-                    bits = self._past(target)
-                else:
-                    bits = self.stretch(target, strip.column, strip.first, strip.last)
-                assert len(bits) == strip.last - strip.first + 1
-                text[strip.slice()] = bits
-            self._images[key] = number(text)
-        return self._images[key]
+        if (target, name) not in self._images:
+            self._images[target, name] = self.written(target, name)
+        return self._images[target, name]
+
+    def written(self, target: str, name: str) -> int:
+        text = bytearray(b"0") * (SIZES[name] * 8)
+        for strip in strips(name):
+            if strip.first > self.last:
+                bits = self.past(target)
+            else:
+                bits = self.stretch(target, strip.column, strip.first, strip.last)
+            assert len(bits) == strip.last - strip.first + 1
+            text[strip.slice()] = bits
+        return number(text)
 
     def stretch(self, target: str, column: int, first: int, last: int) -> bytes:
         """One character an address of first..last: whether the accesses of a column exit (for ports: of width 1)."""
-        held = self.positions(first, last)
-        cells, answers = self.cells[held.start : held.stop], self.answers[held.start : held.stop]
         return row(
             (max(cell.lo, first), min(cell.hi, last), answer.exits[target][column])
-            for cell, answer in zip(cells, answers, strict=True)
+            for cell, answer in self.within(first, last)
         )
 
-    def positions(self, lo: int, hi: int) -> range:
-        """Positions of the cells that addresses lo..hi lie in."""
-        return range(self._position(lo), self._position(hi) + 1)
-
-    def _position(self, address: int) -> int:
-        return bisect_right(self._lows, address) - 1
-
-    def _past(self, target: str) -> bytes:
+    def past(self, target: str) -> bytes:
         """The bits past the last port: those that the evaluator consults for the widest access at the last one."""
-        verdict = judge(self.near((len(self.cells) - 1,)), Access("in", PORT_LAST, 4), target)
-        return row((0, 0, bool(bit.value)) for bit in verdict.bits[1:])
+        near = self.near([cell for cell, _ in self.within(PORT_LAST, PORT_LAST)])
+        return row((0, 0, bool(bit.value)) for bit in judge(near, Access("in", PORT_LAST, 4), target).bits[1:])
+
+    # wide accesses
 
     def starts(self, target: str, column: int) -> int:
         """The start ports whose accesses exit in a port column, as one number."""
         width = COLUMN_WIDTHS[column]
-        if width not in self._wide:
-            self._wide[width] = self._starts(width)
-        return self._wide[width][target, column]
+        if width not in self._starts:
+            self._starts[width] = self.start_numbers(width)
+        return self._starts[width][target, column]
 
-    def _starts(self, width: int) -> dict[tuple[str, int], int]:
-        """The row of every target and column of a width; equal rows are written once."""
-        spread, patches = self._spread(width)
-        verdicts = {id(each): each for each in [*(verdict for _, verdict in spread), *(v for _, v in patches)]}
-        out: dict[tuple[str, int], int] = {}
-        rows: dict[tuple[bool, ...], int] = {}
-        for place in next(iter(verdicts.values())):
-            signature = tuple([verdict[place] for verdict in verdicts.values()])
-            if signature not in rows:
-                text = bytearray().join([(b"1" if verdict[place] else b"0") * count for count, verdict in spread])
-                for port, verdict in patches:
-                    text[port] = 49 if verdict[place] else 48
-                rows[signature] = number(text)
-            out[place] = rows[signature]
-        return out
+    def start_numbers(self, width: int) -> dict[tuple[str, int], int]:
+        """The same for every target and column of a width."""
+        return starts.numbers(self.start_rows(0, self.last, width))
 
-    def _spread(self, width: int) -> tuple[list[tuple[int, Verdict]], list[tuple[int, Verdict]]]:
-        """The verdicts of accesses inside one cell, cell by cell (of a narrow cell any), and those of all others."""
-        owner: list[int] = []
-        for cell, answer in zip(self.cells, self.answers, strict=True):
-            owner += [answer.number] * (cell.hi - cell.lo + 1)
-        spread: list[tuple[int, Verdict]] = []
-        patches: list[tuple[int, Verdict]] = []
-        ask = self._evaluator.wide
-        for cell in self.cells:
-            lo, hi = cell.lo, cell.hi
-            inside: Verdict = {}
-            if hi - lo + 1 >= width:
-                inside = ask(self, tuple(owner[lo : lo + width]), lo, width)
-            for port in range(max(lo, hi - width + 2), hi + 1):
-                patches.append((port, ask(self, tuple(owner[port : port + width]), port, width)))
-            spread.append((hi - lo + 1, inside or patches[-1][1]))
-        return spread, patches
+    def start_rows(self, lo: int, hi: int, width: int) -> dict[tuple[str, int], bytes]:
+        """The rows of start ports lo..hi, of every target and column of a width."""
+        end = min(hi + width - 1, self.last)
+        pieces = ((max(cell.lo, lo), min(cell.hi, end), answer.number) for cell, answer in self.within(lo, end))
+        found, places = starts.runs(pieces, width, self.last)
+        verdicts = {touched: self.evaluator.wide(self, touched, port, width) for touched, port in places.items()}
+        rows = starts.rows(found, verdicts)
+        # Where the space ends, so do all accesses: there may be more start ports than were asked for.
+        return rows if hi == self.last else {key: text[: hi - lo + 1] for key, text in rows.items()}
+
+
+def chains(held: Iterable[Held], column: int) -> list[tuple[int, int, tuple[int, ...]]]:
+    """The chains of neighbouring cells, those that are equal joined."""
+    out: list[tuple[int, int, tuple[int, ...]]] = []
+    start, end, before = 0, 0, None
+    for cell, answer in held:
+        rules = cell.rules
+        links = tuple([rules[at] if at >= 0 else DEFAULT_RULE for at in answer.chains[column]])
+        if links != before:
+            if before is not None:
+                out.append((start, end, before))
+            start, before = cell.lo, links
+        end = cell.hi
+    assert before is not None
+    out.append((start, end, before))
+    return out

@@ -27,21 +27,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from policyc.proof.evaluate import Reading, read
-from policyc.proof.expected import KIND_NAMES, Chains, Evaluator, Sheet
+from policyc.proof.expected import KIND_NAMES, Chains, Sheet
 from policyc.proof.kvm import FilterError, denied
 from policyc.proof.kvm import read as read_filter
 from policyc.proof.mismatch import Compared, Findings, Mismatch, Proof, ProofError
+from policyc.proof.overlay import Family
 from policyc.proof.rows import MSR_IMAGE, PORT_IMAGE, PORTS, consulted, exits, holder, port_bits, positions
 from policyc.proof.shape import KVM_IMAGE, check_shape
-from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Run, Variant
+from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Defaults, Policy, Run, Variant
 from policyc.targets.base import Image
 from policyc.vocabulary.access import (
     COLUMN_WIDTHS,
     COLUMNS,
     IO,
     IO_COLUMNS,
-    MSR,
     MSR_COLUMNS,
     MSR_LAST,
     MSR_WRITE,
@@ -67,18 +66,15 @@ def prove(policy: Policy, maps: Mapping[Variant, DecisionMap], images: Mapping[V
     check_shape(policy, maps, images, findings)
     findings.settle()
     targets = frozenset(target for each in images.values() for target in each)
-    evaluator = Evaluator(policy, targets)
-    seen: set[tuple[Sheet, ...]] = set()
+    family = Family(policy, targets)
     for variant, decisions in maps.items():
-        reading = read(policy, variant)
-        sheets = tuple(evaluator.sheet(reading, space) for space in (MSR, IO))
-        seen.add(sheets)
-        _compare_map(variant, reading, sheets, decisions, findings)
+        defaults, sheets = family.sheets(variant)
+        _compare_map(variant, defaults, sheets, decisions, findings)
         files = {image.name: image.data for each in images[variant].values() for image in each}
         for target in images[variant]:
             _compare_images(variant, target, sheets, files, findings)
     findings.settle()
-    return Proof(_counts(sorted(targets), len(maps)), len(maps), len(maps) - len(seen))
+    return Proof(_counts(sorted(targets), len(maps)), len(maps), len(maps) - len(family.different))
 
 
 def _counts(targets: list[str], variants: int) -> tuple[Compared, ...]:
@@ -95,10 +91,10 @@ def _counts(targets: list[str], variants: int) -> tuple[Compared, ...]:
 
 
 def _compare_map(
-    variant: Variant, reading: Reading, sheets: tuple[Sheet, ...], decisions: DecisionMap, findings: Findings
+    variant: Variant, defaults: Defaults, sheets: tuple[Sheet, ...], decisions: DecisionMap, findings: Findings
 ) -> None:
     where = "decision map"
-    if decisions.variant != variant or decisions.defaults != reading.defaults:
+    if decisions.variant != variant or decisions.defaults != defaults:
         findings.add(Mismatch(variant, where, None, f"{variant} and its defaults", f"{decisions.variant}"))
     if len(decisions.columns) != len(COLUMNS):
         findings.add(Mismatch(variant, where, None, f"{len(COLUMNS)} columns", f"{len(decisions.columns)}"))

@@ -86,6 +86,13 @@ def row(runs: Iterable[tuple[int, int, bool]]) -> bytes:
     return b"".join([(b"1" if bit else b"0") * (hi - lo + 1) for lo, hi, bit in runs])
 
 
+def put(value: int, first: int, step: int, row: bytes) -> int:
+    """The number with a row's characters as its bits first, first + step, ..."""
+    bits, ones = bytearray(b"0") * ((len(row) - 1) * step + 1), bytearray(b"0") * ((len(row) - 1) * step + 1)
+    bits[::step], ones[::step] = row, b"1" * len(row)
+    return value & ~(number(ones) << first) | number(bits) << first
+
+
 def positions(value: int) -> list[int]:
     """The bits set in a number, lowest first."""
     text = f"{value:b}"[::-1]

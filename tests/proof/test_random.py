@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policyc.proof.evaluate import chain, read
+from policyc.proof.expected import Evaluator
+from policyc.proof.overlay import Family
 from policyc.proof.prove import ProofError, prove
 from policyc.semantics.decide import decide, variants
 from policyc.semantics.policy import DEFAULT_RULE, Policy
+from policyc.vocabulary.access import IO_COLUMNS, MSR_COLUMNS
 from tests.growth import ratio, seconds
 from tests.proof.build import act, all_images, decision_map, policy, profile, rule
 
@@ -35,6 +38,11 @@ def accepted(subject: Policy) -> None:
     prove(subject, maps, all_images(subject, maps, ["vmx", "svm"]))
 
 
+IMAGES: dict[str, dict[str, str]] = {
+    "vmx": {"msr": "msr.bin", "io": "io.bin"},
+    "svm": {"msr": "msrpm.bin", "io": "iopm.bin"},
+    "kvm": {},
+}
 BASES = {"msr": (0, 0x1FFA, 0xC0001FFA, 0xFFFFFFF4), "io": (0, 0x7FFA, 0xFFF4)}
 """Where the twelve addresses of a random policy lie: at either end of the space, or across an edge of a window."""
 
@@ -48,6 +56,32 @@ def test_what_decide_says_of_random_rules_is_proven(some, msr, io) -> None:
         for each in some
     ]
     accepted(make(*moved, profiles=PROFILES))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(drafts(), min_size=2, max_size=8), st.sampled_from(BASES["msr"]), st.sampled_from(BASES["io"]))
+def test_what_is_expected_of_a_profile_is_the_same_over_the_sheet_that_all_share(some, msr, io) -> None:
+    base = {"msr": msr, "io": io}
+    moved = [
+        each._replace(ranges=tuple((lo + base[each.space], hi + base[each.space]) for lo, hi in each.ranges))
+        for each in some
+    ]
+    subject = make(*moved, profiles=PROFILES)
+    family, evaluator = Family(subject, frozenset(IMAGES)), Evaluator(subject, frozenset(IMAGES))
+    for variant in variants(subject):
+        defaults, sheets = family.sheets(variant)
+        reading = read(subject, variant)
+        assert defaults == reading.defaults
+        for space, columns, over in zip(("msr", "io"), (MSR_COLUMNS, IO_COLUMNS), sheets, strict=True):
+            alone = evaluator.sheet(reading, space)
+            images = [(target, names[space]) for target, names in IMAGES.items() if space in names]
+            assert [over.runs(each) for each in columns] == [alone.runs(each) for each in columns]
+            assert [over.image(*each) for each in images] == [alone.image(*each) for each in images]
+            if space == "msr":
+                assert [over.denied(each) for each in columns] == [alone.denied(each) for each in columns]
+            else:
+                starts = [(target, each) for target, _ in images for each in columns]
+                assert [over.starts(*each) for each in starts] == [alone.starts(*each) for each in starts]
 
 
 def test_rules_at_both_ends_of_each_space_are_proven() -> None:

@@ -1,0 +1,65 @@
+"""Start ports of wide accesses: which combinations of answers an access meets, and rows of what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from policyc.proof.rows import number
+
+Verdict = TypeVar("Verdict")
+Piece = tuple[int, int, int]
+"""Ports lo..hi, and the number of the answer that holds for each of them."""
+Run = tuple[tuple[int, ...], int]
+"""Numbers of the answers that an access touches, lowest port first, and how many neighbouring start ports share them."""
+
+
+def runs(pieces: Iterable[Piece], width: int, last: int) -> tuple[list[Run], dict[tuple[int, ...], int]]:
+    """For every start port whose accesses of a width end within the pieces (or run past ``last``, where they end):
+    what it touches; and for each combination a start port that has it.
+
+    The pieces are neighbours, in order. Of one that is longer than the width its first start ports touch nothing else
+    and are one run, so the effort is that of the pieces, not of the ports.
+    """
+    answers: list[int] = []
+    counts: list[int] = []
+    ports: list[int] = []
+    end = 0
+    for lo, end, answer in pieces:
+        more = end - lo + 1 - width
+        if more > 0:
+            answers += [answer] * width
+            counts.append(more + 1)
+            counts += [1] * (width - 1)
+            ports.append(lo)
+            ports += range(end - width + 2, end + 1)
+        else:
+            answers += [answer] * (end - lo + 1)
+            counts += [1] * (end - lo + 1)
+            ports += range(lo, end + 1)
+    touched: list[tuple[int, ...]] = list(zip(*(answers[offset:] for offset in range(width)), strict=False))
+    if end == last:
+        touched += [tuple(answers[-left:]) for left in range(min(width - 1, len(answers)), 0, -1)]
+    return list(zip(touched, counts, strict=False)), dict(zip(touched, ports, strict=False))
+
+
+def rows(found: list[Run], verdicts: dict[tuple[int, ...], dict[Verdict, bool]]) -> dict[Verdict, bytes]:
+    """One character a start port, for each key of the verdicts; equal rows are written once."""
+    out: dict[Verdict, bytes] = {}
+    made: dict[tuple[bool, ...], bytes] = {}
+    for key in next(iter(verdicts.values()), {}):
+        signature = tuple([verdict[key] for verdict in verdicts.values()])
+        if signature not in made:
+            text = {touched: b"1" if verdict[key] else b"0" for touched, verdict in verdicts.items()}
+            made[signature] = b"".join([text[touched] * count for touched, count in found])
+        out[key] = made[signature]
+    return out
+
+
+def numbers(rows: dict[Verdict, bytes]) -> dict[Verdict, int]:
+    """Each row as a number. Rows that are one text are one number."""
+    made: dict[int, int] = {}
+    for text in rows.values():
+        if id(text) not in made:
+            made[id(text)] = number(text)
+    return {key: made[id(text)] for key, text in rows.items()}
