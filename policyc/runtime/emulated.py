@@ -135,8 +135,6 @@ class Emulated:
         return Recorded(console, self)
 
     def start(self, start: Start) -> None:
-        if start.bits == 64:
-            raise UnreadableError(f"the backend {self.name} runs guests of 16 and 32 bits")
         if start.memory > GUEST_MEMORY:
             raise UnreadableError(f"the backend {self.name} gives a guest {GUEST_MEMORY >> 20} MiB at most")
         size = sum(len(data) for _, data in start.pieces)
@@ -197,7 +195,7 @@ class Emulated:
     def _payload(self, nonce: int) -> bytes:
         """struct payload of runtime/reference/hv.h, and all that it points to."""
         start = self._start
-        state = (start.bits, start.memory, start.gdt, GDT_LIMIT, start.idt, start.idt_limit)
+        state = (start.bits, start.memory, start.gdt, GDT_LIMIT, start.idt, start.idt_limit, start.pml4)
         images, places = self._all_images()
         tables = (
             [_PROFILE.pack(*each) for each in places],

@@ -20,7 +20,7 @@ ADDRESS = 0x200000
 LARGEST_PAYLOAD = 128 << 10
 """Bytes. Bochs fills memory in blocks of this size and misplaces a file that spans two of them."""
 
-_MAGIC, _VERSION, _PAGE = 0x50594C50, 2, 4096
+_MAGIC, _VERSION, _PAGE = 0x50594C50, 3, 4096
 _SWEEP = struct.Struct("<BBBxII")
 
 
@@ -113,7 +113,7 @@ def told_of_exit(target: str, sweep: Sweep, address: int) -> Answer:
     """What the manuals say the processor tells of an exit.
 
     VMX: basic exit reasons and the qualification for I/O instructions (Intel SDM vol. 3C, table 28-5). SVM: EXITINFO1
-    and EXITINFO2 of IOIO and MSR intercepts (AMD APM vol. 2, 15.10.2 and 15.11); addresses have 32 bits here. KVM: exit
+    and EXITINFO2 of IOIO and MSR intercepts (AMD APM vol. 2, 15.10.2 and 15.11); addresses have 64 bits here. KVM: exit
     reason, and the MSR exit's reason, or direction and size of the port access (api.rst, struct kvm_run).
     """
     read = sweep.kind in READS
@@ -126,5 +126,5 @@ def told_of_exit(target: str, sweep: Sweep, address: int) -> Answer:
         return Answer("x", 0x7C, not read) if target == "svm" else Answer("x", 31 if read else 32)
     if target == "vmx":
         return Answer("x", 30, sweep.width - 1 | read << 3 | string << 4 | sweep.repeat << 5 | immediate << 6)
-    info1 = int(read) | string << 2 | sweep.repeat << 3 | sweep.width << 4 | 1 << 8
+    info1 = int(read) | string << 2 | sweep.repeat << 3 | sweep.width << 4 | 1 << 9
     return Answer("x", 0x7B, info1, (sweep.width == 2) + sweep.repeat + 1 + immediate)

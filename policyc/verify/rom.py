@@ -15,19 +15,19 @@ from typing import NamedTuple
 from policyc import resources
 from policyc.vocabulary.diagnostic import UnreadableError
 
-HOW = "a C compiler that makes 32-bit code: apt install gcc"
+HOW = "a C compiler for x86-64: apt install gcc"
 
 SIZE = 0x10000
 """Bytes of the ROM, which ends at 4 GiB."""
 
 FLAGS = (
-    "-std=gnu11 -m32 -march=i686 -O2 -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables "
+    "-std=gnu11 -m64 -mno-red-zone -O2 -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables "
     "-fno-strict-aliasing -mgeneral-regs-only -nostdlib -static -Wl,--build-id=none -Wl,-N -Wl,--oformat=binary"
 ).split()
 
 _TIMEOUT = 60
 _PROBE = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "probe.c")
-_GUEST = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "guest.c", "rules.c", "world.c")
+_GUEST = ("boot.S", "enter.S", "machine.c", "vmx_engine.c", "svm_engine.c", "guest.c", "paging.c", "rules.c", "world.c")
 _APPLY = ("pages.c", "vmx.c", "svm.c")
 
 

@@ -47,15 +47,19 @@ static inline void outl(uint16_t port, uint32_t value)
 
 static inline void wrmsr(uint32_t index, uint64_t value)
 {
-	__asm__ volatile("wrmsr" : : "c"(index), "A"(value) : "memory");
+	__asm__ volatile("wrmsr"
+			 : : "c"(index), "a"((uint32_t)value),
+			   "d"((uint32_t)(value >> 32))
+			 : "memory");
 }
 
 static inline uint64_t rdmsr(uint32_t index)
 {
-	uint64_t value;
+	uint32_t low;
+	uint32_t high;
 
-	__asm__ volatile("rdmsr" : "=A"(value) : "c"(index));
-	return value;
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
+	return (uint64_t)high << 32 | low;
 }
 
 struct cpuid {
@@ -82,20 +86,21 @@ static inline struct cpuid cpuid(uint32_t leaf)
 }
 
 #define CONTROL_REGISTER(name)						\
-	static inline uint32_t read_##name(void)			\
+	static inline uint64_t read_##name(void)			\
 	{								\
-		uint32_t value;						\
+		uint64_t value;						\
 									\
-		__asm__ volatile("movl %%" #name ", %0" : "=r"(value));	\
+		__asm__ volatile("movq %%" #name ", %0" : "=r"(value));	\
 		return value;						\
 	}								\
-	static inline void write_##name(uint32_t value)			\
+	static inline void write_##name(uint64_t value)			\
 	{								\
-		__asm__ volatile("movl %0, %%" #name			\
+		__asm__ volatile("movq %0, %%" #name			\
 				 : : "r"(value) : "memory");		\
 	}
 
 CONTROL_REGISTER(cr0)
+CONTROL_REGISTER(cr2)
 CONTROL_REGISTER(cr3)
 CONTROL_REGISTER(cr4)
 

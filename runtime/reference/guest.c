@@ -35,10 +35,10 @@
 #define ADDRESS_SIZES 0x380u
 #define ADDRESSES_OF_16 0x080u
 #define ADDRESSES_OF_32 0x100u
+#define ADDRESSES_OF_64 0x200u
 
-#define CR0_PG (1u << 31)
 #define VECTOR_UD 6u
-#define VECTOR_GP 13u
+#define SEGMENT_FS 4u		/* FS and GS have bases in 64-bit mode too */
 
 /* With it the handler carries out one element of a string and comes back. */
 #define TRAP_FLAG 0x100u
@@ -56,6 +56,7 @@ static uint32_t profile;	/* of profiles, and of the payload's */
 static struct policyc_access current;
 static bool is_string;
 static bool done;
+static struct mode mode;	/* of the guest, at this exit */
 
 static void say_access(uint32_t kind, uint32_t address, uint32_t width,
 		       uint64_t value, uint32_t status)
@@ -69,22 +70,16 @@ static void say_access(uint32_t kind, uint32_t address, uint32_t width,
 	say(" ");
 	say_hex(width);
 	say(" ");
-	if (value >> 32 != 0) {
-		say_hex((uint32_t)(value >> 32));
-		for (uint32_t shift = 32; shift > 0; shift -= 4)
-			say_hex((uint32_t)value >> (shift - 4) & 15u);
-	} else {
-		say_hex((uint32_t)value);
-	}
+	say_hex(value);
 	say(" ");
 	say_hex(status);
 	say("\n");		/* what the guest prints begins a line */
 }
 
-static void end(const char *how, uint32_t linear, uint32_t number)
+static void end(const char *how, uint64_t linear, uint64_t number)
 	__attribute__((noreturn));
 
-static void end(const char *how, uint32_t linear, uint32_t number)
+static void end(const char *how, uint64_t linear, uint64_t number)
 {
 	say("\n=");
 	say_hex(payload->nonce);
@@ -181,51 +176,60 @@ static uint64_t on_seconds(void *context)
 	return 0;
 }
 
-static bool in_memory(uint32_t linear, uint32_t bytes)
+static uint64_t linear_of(uint32_t segment, uint64_t offset)
 {
-	uint32_t memory = payload->start.memory;
-
-	return linear < memory && bytes <= memory - linear;
+	if (mode.bits != 64)
+		return (uint32_t)(engine->segment(segment) + offset);
+	if (segment < SEGMENT_FS)
+		return offset;
+	return engine->segment(segment) + offset;
 }
 
-/* Guest memory for INS and OUTS; linear is physical, as paging is off. */
+/* Guest memory for INS and OUTS. */
 static enum policyc_status on_memory(void *context,
 				     struct policyc_operand *operand)
 {
-	uint32_t linear = engine->segment(operand->segment) +
-			  (uint32_t)operand->offset;
-	uint8_t *at;
+	uint64_t linear = linear_of(operand->segment, operand->offset);
+	bool write = operand->operation != POLICYC_MEMORY_READ;
+	struct exception fault = {0};
+	uint8_t *at[4];
 
 	(void)context;
-	if ((engine->cr0() & CR0_PG) != 0)
-		stop_because("a string instruction of a guest that pages");
-	if (!in_memory(linear, operand->width)) {
-		operand->fault.vector = VECTOR_GP;
-		return POLICYC_FAULT;
+	for (uint32_t i = 0; i < operand->width; i++) {
+		at[i] = guest_byte(&mode, linear + i, write,
+				   payload->start.memory, &fault);
+		if (at[i] == NULL) {
+			operand->fault.vector = fault.vector;
+			operand->fault.has_error_code = fault.has_error_code;
+			operand->fault.error_code = fault.error_code;
+			operand->fault.address = fault.address;
+			return POLICYC_FAULT;
+		}
 	}
-	at = (uint8_t *)(uintptr_t)(GUEST_MEMORY + linear);
 	done = true;
-	switch (operand->operation) {
-	case POLICYC_MEMORY_READ:
+	if (operand->operation == POLICYC_MEMORY_PROBE)
+		return POLICYC_DONE;
+	if (operand->operation == POLICYC_MEMORY_READ)
 		operand->value = 0;
-		memcpy(&operand->value, at, operand->width);
-		current.value = operand->value;
-		break;
-	case POLICYC_MEMORY_WRITE:
-		memcpy(at, &operand->value, operand->width);
-		current.value = operand->value;
-		break;
-	default:
-		break;
-	}
+	for (uint32_t i = 0; i < operand->width; i++)
+		if (write)
+			*at[i] = (uint8_t)(operand->value >> 8 * i);
+		else
+			operand->value |= (uint32_t)*at[i] << 8 * i;
+	current.value = operand->value;
 	return POLICYC_DONE;
 }
 
 static void on_inject(void *context, const struct policyc_fault *fault)
 {
+	struct exception exception;
+
 	(void)context;
-	engine->inject(fault->vector, fault->has_error_code,
-		       fault->error_code);
+	exception.vector = fault->vector;
+	exception.has_error_code = fault->has_error_code;
+	exception.error_code = fault->error_code;
+	exception.address = fault->address;
+	engine->inject(&exception);
 }
 
 static const struct policyc_hooks hooks = {
@@ -269,13 +273,13 @@ static struct policyc_access access_of(const struct vm_exit *exit,
 						 exit->reason == 32;
 
 		access.kind = write ? POLICYC_WRMSR : POLICYC_RDMSR;
-		access.address = guest->ecx;
+		access.address = (uint32_t)guest->rcx;
 		access.width = 8;
-		access.value = (uint64_t)guest->edx << 32 | guest->eax;
+		access.value = guest->rdx << 32 | (uint32_t)guest->rax;
 		is_string = false;
 		return access;
 	}
-	access.address = exit->info1 >> 16;
+	access.address = (uint16_t)(exit->info1 >> 16);
 	if (payload->svm != 0) {
 		access.kind = (exit->info1 & 1u) != 0 ? POLICYC_IN :
 							POLICYC_OUT;
@@ -287,7 +291,7 @@ static struct policyc_access access_of(const struct vm_exit *exit,
 		access.width = (uint8_t)((exit->info1 & 7u) + 1u);
 		is_string = (exit->info1 >> 4 & 1u) != 0;
 	}
-	access.value = cut(guest->eax, access.width);
+	access.value = cut(guest->rax, access.width);
 	return access;
 }
 
@@ -302,8 +306,9 @@ static enum policyc_status call(struct policyc_guest *guest,
 	what.info2 = exit->info2;
 	/* QEMU does not tell the size of addresses, which INS and OUTS need. */
 	if (is_string && (what.info1 & ADDRESS_SIZES) == 0)
-		what.info1 |= engine->wide() ? ADDRESSES_OF_32 :
-					       ADDRESSES_OF_16;
+		what.info1 |= mode.bits == 64 ? ADDRESSES_OF_64 :
+			      mode.bits == 32 ? ADDRESSES_OF_32 :
+						ADDRESSES_OF_16;
 	what.next_rip = 0;
 	return FUNCTION(svm_exit)(&vcpu, profiles[profile], guest, &what);
 #else
@@ -317,9 +322,10 @@ static enum policyc_status call(struct policyc_guest *guest,
 #endif
 }
 
-static uint32_t linear_ip(const struct registers *guest)
+static uint64_t linear_ip(const struct registers *guest)
 {
-	return engine->segment(1) + guest->eip;
+	mode = engine->mode();
+	return linear_of(1, guest->rip);
 }
 
 /* What the guest was given, for the line. */
@@ -328,9 +334,9 @@ static void note_given(const struct registers *guest)
 	if (is_string)
 		return;
 	if (current.kind == POLICYC_RDMSR)
-		current.value = (uint64_t)guest->edx << 32 | guest->eax;
+		current.value = guest->rdx << 32 | (uint32_t)guest->rax;
 	else if (current.kind == POLICYC_IN)
-		current.value = cut(guest->eax, current.width);
+		current.value = cut(guest->rax, current.width);
 }
 
 static bool is_msr(const struct policyc_access *access)
@@ -389,21 +395,23 @@ static void handle_access(struct registers *guest, const struct vm_exit *exit)
 	current = access_of(exit, guest);
 	written = current.value;
 	done = false;
-	state.rax = guest->eax;
-	state.rcx = guest->ecx;
-	state.rdx = guest->edx;
-	state.rsi = guest->esi;
-	state.rdi = guest->edi;
-	state.rip = guest->eip;
-	state.rflags = guest->eflags | TRAP_FLAG;
-	state.cpl = engine->cpl();
+	mode = engine->mode();
+	state.rax = guest->rax;
+	state.rcx = guest->rcx;
+	state.rdx = guest->rdx;
+	state.rsi = guest->rsi;
+	state.rdi = guest->rdi;
+	state.rip = guest->rip;
+	state.rflags = guest->rflags | TRAP_FLAG;
+	state.cpl = mode.cpl;
+	state.long_mode = mode.bits == 64;
 	status = call(&state, exit);
-	guest->eax = (uint32_t)state.rax;
-	guest->ecx = (uint32_t)state.rcx;
-	guest->edx = (uint32_t)state.rdx;
-	guest->esi = (uint32_t)state.rsi;
-	guest->edi = (uint32_t)state.rdi;
-	guest->eip = (uint32_t)state.rip;
+	guest->rax = state.rax;
+	guest->rcx = state.rcx;
+	guest->rdx = state.rdx;
+	guest->rsi = state.rsi;
+	guest->rdi = state.rdi;
+	guest->rip = state.rip;
 	if (status == POLICYC_PENDING || status == POLICYC_REFUSED)
 		stop_because("the exit handler refuses an exit");
 	conclude(guest, written, status == POLICYC_AGAIN ? POLICYC_DONE :
@@ -412,13 +420,14 @@ static void handle_access(struct registers *guest, const struct vm_exit *exit)
 
 static void emulate_cpuid(struct registers *guest)
 {
-	struct cpuid out = cpuid_of(guest->eax, guest->ecx);
+	struct cpuid out = cpuid_of((uint32_t)guest->rax,
+				    (uint32_t)guest->rcx);
 
-	guest->eax = out.eax;
-	guest->ebx = out.ebx;
-	guest->ecx = out.ecx;
-	guest->edx = out.edx;
-	guest->eip += 2;
+	guest->rax = out.eax;
+	guest->rbx = out.ebx;
+	guest->rcx = out.ecx;
+	guest->rdx = out.edx;
+	guest->rip += 2;
 }
 
 static void handle(struct registers *guest, const struct vm_exit *exit)
@@ -431,7 +440,8 @@ static void handle(struct registers *guest, const struct vm_exit *exit)
 		emulate_cpuid(guest);
 		break;
 	case EXIT_CALL:
-		engine->inject(VECTOR_UD, false, 0);
+		engine->inject(&(const struct exception){0, 0, VECTOR_UD,
+							 false});
 		break;
 	case EXIT_HALT:
 		end("halt", linear_ip(guest), 0);
@@ -465,6 +475,7 @@ static void start(void)
 	load_guest();
 	images = rules_start(payload);
 	engine = payload->svm != 0 ? &svm_engine : &vmx_engine;
+	world_start(engine);
 	why = engine->start(payload, &payload->start, &images);
 	if (why != NULL)
 		stop_because(why);
@@ -480,9 +491,9 @@ void hv_main(void)
 
 	machine_start();
 	start();
-	guest.eip = payload->entry;
-	guest.esp = payload->stack;
-	guest.eflags = 2;
+	guest.rip = payload->entry;
+	guest.rsp = payload->stack;
+	guest.rflags = 2;
 	for (;;) {
 		struct vm_exit exit = {0};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference hypervisor: 32-bit, one processor, one guest, no interrupts.
+ * The reference hypervisor: 64-bit, one processor, one guest, no interrupts.
  * It boots from its own ROM, finds its payload in memory, and says what the
  * processor does under a bundle's images.
  */
@@ -15,8 +15,9 @@
 
 /*
  * The state that a guest starts in. bits 0: as the host, in the host's own
- * memory. Else real mode (16) or protected mode without paging (32), in memory
- * of its own that begins at GUEST_MEMORY: HLT then exits, exceptions do not.
+ * memory. Else real mode (16), protected mode without paging (32) or 64-bit
+ * mode (64), in memory of its own that begins at GUEST_MEMORY: HLT then exits,
+ * exceptions do not.
  */
 struct guest_start {
 	uint32_t bits;
@@ -25,6 +26,7 @@ struct guest_start {
 	uint32_t gdt_limit;
 	uint32_t idt;
 	uint32_t idt_limit;
+	uint32_t pml4;		/* of 64 bits: CR3 */
 };
 
 #define GUEST_MEMORY 0x1000000u
@@ -33,7 +35,7 @@ struct guest_start {
 /* The payload: one page of header, then the pages that it points to. */
 #define PAYLOAD 0x200000u
 #define PAYLOAD_MAGIC 0x50594c50u	/* "PLYP" */
-#define PAYLOAD_VERSION 2u
+#define PAYLOAD_VERSION 3u
 
 struct payload {
 	uint32_t magic;
@@ -94,16 +96,17 @@ struct images {
 
 /* Registers of the guest; enter.S knows where each one is. */
 struct registers {
-	uint32_t eax;
-	uint32_t ecx;
-	uint32_t edx;
-	uint32_t ebx;
-	uint32_t esp;
-	uint32_t ebp;
-	uint32_t esi;
-	uint32_t edi;
-	uint32_t eip;
-	uint32_t eflags;
+	uint64_t rax;
+	uint64_t rcx;
+	uint64_t rdx;
+	uint64_t rbx;
+	uint64_t rsp;
+	uint64_t rbp;
+	uint64_t rsi;
+	uint64_t rdi;
+	uint64_t r8[8];		/* R8..R15 */
+	uint64_t rip;
+	uint64_t rflags;
 };
 
 enum exit_kind {
@@ -121,10 +124,33 @@ enum exit_kind {
 struct vm_exit {
 	enum exit_kind kind;
 	uint32_t reason;	/* exit reason, exit code, or the vector */
-	uint32_t info1;		/* exit qualification, EXITINFO1 */
-	uint32_t info2;		/* EXITINFO2 */
+	uint64_t info1;		/* exit qualification, EXITINFO1 */
+	uint64_t info2;		/* EXITINFO2 */
 	uint32_t length;	/* VT-x: of the instruction */
 	uint32_t instruction;	/* VT-x: VM-exit instruction information */
+};
+
+struct exception {
+	uint64_t address;	/* CR2, of a page fault */
+	uint32_t error_code;
+	uint8_t vector;
+	bool has_error_code;
+};
+
+/* What decides how the guest's addresses are read. */
+struct mode {
+	uint64_t cr0;
+	uint64_t cr3;
+	uint64_t cr4;
+	uint64_t efer;
+	uint8_t bits;		/* of code, where no prefix says otherwise */
+	uint8_t cpl;
+};
+
+enum msr_answer {
+	MSR_DONE,
+	MSR_FAULT,
+	MSR_ELSEWHERE	/* the processor's own is the guest's */
 };
 
 /* One way to run a guest: VT-x or SVM. */
@@ -137,13 +163,12 @@ struct engine {
 	const char *(*swap)(const struct images *images);
 	bool (*enter)(struct registers *guest, struct vm_exit *exit);
 	/* Queues an exception for the next entry. */
-	void (*inject)(uint8_t vector, bool has_error_code, uint32_t code);
-	/* Base of ES, CS, SS, DS, FS or GS (0..5); privilege; CR0. */
-	uint32_t (*segment)(uint32_t number);
-	uint8_t (*cpl)(void);
-	uint32_t (*cr0)(void);
-	/* Whether code and addresses have 32 bits where nothing else says. */
-	bool (*wide)(void);
+	void (*inject)(const struct exception *exception);
+	/* Base of ES, CS, SS, DS, FS or GS (0..5). */
+	uint64_t (*segment)(uint32_t number);
+	struct mode (*mode)(void);
+	/* An MSR of the guest, where VMCS or VMCB hold it. */
+	enum msr_answer (*msr)(uint32_t index, bool write, uint64_t *value);
 };
 
 extern const struct engine vmx_engine;
@@ -153,27 +178,45 @@ extern const struct engine svm_engine;
 void machine_start(void);
 const struct payload *machine_payload(void);
 const void *payload_at(const struct payload *payload, uint32_t offset);
-uint32_t identity_map(void);
 bool safe_rdmsr(uint32_t index, uint64_t *value);
 bool safe_wrmsr(uint32_t index, uint64_t value);
 uint8_t physical_bits(void);
 void say(const char *text);
-void say_hex(uint32_t value);
+void say_hex(uint64_t value);
 void say_char(char letter);
 void stop(void) __attribute__((noreturn));
 void stop_because(const char *text) __attribute__((noreturn));
 
 struct table_register {
 	uint16_t limit;
-	uint32_t base;
+	uint64_t base;
 } __attribute__((packed));
 
 void machine_tables(struct table_register *gdt, struct table_register *idt);
-uint32_t machine_tss(void);
+uint64_t machine_tss(void);
 
 #define SELECTOR_CODE 0x08u
 #define SELECTOR_DATA 0x10u
 #define SELECTOR_TSS 0x18u
+
+/* EFER, which both engines keep for the guest. */
+#define EFER 0xc0000080u
+#define EFER_LME (UINT64_C(1) << 8)
+#define EFER_LMA (UINT64_C(1) << 10)
+/* SCE, LME, LMA and NXE: what a guest may set. */
+#define EFER_GUEST UINT64_C(0xd01)
+
+#define CR0_PE UINT64_C(0x00000001)
+#define CR0_PG UINT64_C(0x80000000)
+#define CR4_PSE UINT64_C(0x10)
+#define CR4_PAE UINT64_C(0x20)
+
+/*
+ * paging.c: a byte of the guest, by its linear address; NULL: a fault, which
+ * is then told.
+ */
+uint8_t *guest_byte(const struct mode *mode, uint64_t linear, bool write,
+		    uint32_t memory, struct exception *fault);
 
 /* world.c: ports and MSRs as the guest finds them behind the policy. */
 /* Sets the bits of the ports that the hypervisor keeps to itself. */
@@ -181,6 +224,7 @@ void world_claim_ports(uint8_t *io);
 bool world_owns_msr(uint32_t index, bool write, bool svm);
 uint32_t world_in(uint16_t port, uint8_t width);
 void world_out(uint16_t port, uint8_t width, uint32_t value);
+void world_start(const struct engine *engine);
 bool world_rdmsr(uint32_t index, uint64_t *value);
 bool world_wrmsr(uint32_t index, uint64_t value);
 
@@ -194,6 +238,18 @@ uint32_t rules_wanted(uint32_t kind, uint32_t address, uint32_t width,
 		      uint64_t value);
 
 #define NO_PROFILE UINT32_MAX
+
+/* A new EFER in the place of an old one; false: the processor would fault. */
+static inline bool next_efer(uint64_t old, uint64_t value, bool paging,
+			     uint64_t *next)
+{
+	if ((value & ~EFER_GUEST) != 0)
+		return false;
+	if (paging && ((old ^ value) & EFER_LME) != 0)
+		return false;
+	*next = (value & ~EFER_LMA) | (old & EFER_LMA);
+	return true;
+}
 
 /* Freestanding C may be compiled into calls of these. */
 void *memcpy(void *to, const void *from, size_t bytes);

@@ -14,26 +14,19 @@
 #define FAULT_ENTRY_BYTES 16u
 #define INTERRUPT_GATE 0x8e00u
 
-#define CR4_PSE (1u << 4)
-#define CR0_PG (1u << 31)
-/* Present, writable, 4 MiB. */
-#define LARGE_PAGE 0x83u
-#define DIRECTORY_ENTRIES 1024u
-
 #define LEAF_EXTENDED_LAST 0x80000000u
 #define LEAF_ADDRESS_SIZES 0x80000008u
 
 extern const uint8_t fault_entries[];
-void handle_fault(uint32_t vector, uint32_t *eip);
+void handle_fault(uint64_t vector, uint64_t *rip);
 void hv_main(void) __attribute__((noreturn));
 
 static uint64_t gdt[5] __attribute__((aligned(8)));
-static uint64_t idt[VECTORS] __attribute__((aligned(8)));
-static uint32_t directory[DIRECTORY_ENTRIES] __attribute__((aligned(4096)));
+static uint64_t idt[2 * VECTORS] __attribute__((aligned(8)));
 static uint8_t tss[104] __attribute__((aligned(8)));
 
 /* Where an instruction that is allowed to fault goes on; 0: none is. */
-static volatile uint32_t fixup;
+static volatile uint64_t fixup;
 
 void *memcpy(void *to, const void *from, size_t bytes)
 {
@@ -65,9 +58,9 @@ void say(const char *text)
 		say_char(*text++);
 }
 
-void say_hex(uint32_t value)
+void say_hex(uint64_t value)
 {
-	uint32_t shift = 28;
+	uint32_t shift = 60;
 
 	while (shift > 0 && value >> shift == 0)
 		shift -= 4;
@@ -97,17 +90,17 @@ void stop_because(const char *text)
 	stop();
 }
 
-void handle_fault(uint32_t vector, uint32_t *eip)
+void handle_fault(uint64_t vector, uint64_t *rip)
 {
 	if (fixup != 0) {
-		*eip = fixup;
+		*rip = fixup;
 		fixup = 0;
 		return;
 	}
 	say("\nFAULT ");
 	say_hex(vector);
 	say(" at ");
-	say_hex(*eip);
+	say_hex(*rip);
 	say("\n");
 	stop();
 }
@@ -116,34 +109,35 @@ bool safe_rdmsr(uint32_t index, uint64_t *value)
 {
 	uint32_t low = 0;
 	uint32_t high = 0;
-	uint32_t done;
+	uint32_t there;
 
-	__asm__ volatile("movl $0, %[done]\n\t"
-			 "movl $1f, %[fixup]\n\t"
+	__asm__ volatile("movl $0, %[there]\n\t"
+			 "movq $1f, %[fixup]\n\t"
 			 "rdmsr\n\t"
-			 "movl $1, %[done]\n"
-			 "1:\tmovl $0, %[fixup]"
-			 : [done] "=&r"(done), [fixup] "=m"(fixup),
+			 "movl $1, %[there]\n"
+			 "1:\tmovq $0, %[fixup]"
+			 : [there] "=&r"(there), [fixup] "=m"(fixup),
 			   "+a"(low), "+d"(high)
 			 : "c"(index)
 			 : "memory");
 	*value = (uint64_t)high << 32 | low;
-	return done != 0;
+	return there != 0;
 }
 
 bool safe_wrmsr(uint32_t index, uint64_t value)
 {
-	uint32_t done;
+	uint32_t there;
 
-	__asm__ volatile("movl $0, %[done]\n\t"
-			 "movl $1f, %[fixup]\n\t"
+	__asm__ volatile("movl $0, %[there]\n\t"
+			 "movq $1f, %[fixup]\n\t"
 			 "wrmsr\n\t"
-			 "movl $1, %[done]\n"
-			 "1:\tmovl $0, %[fixup]"
-			 : [done] "=&r"(done), [fixup] "=m"(fixup)
-			 : "c"(index), "A"(value)
+			 "movl $1, %[there]\n"
+			 "1:\tmovq $0, %[fixup]"
+			 : [there] "=&r"(there), [fixup] "=m"(fixup)
+			 : "c"(index), "a"((uint32_t)value),
+			   "d"((uint32_t)(value >> 32))
 			 : "memory");
-	return done != 0;
+	return there != 0;
 }
 
 uint8_t physical_bits(void)
@@ -157,41 +151,46 @@ static void load_tables(void)
 {
 	struct table_register gdtr;
 	struct table_register idtr;
-	uint32_t base = machine_tss();
+	uint64_t base = machine_tss();
 
-	gdt[SELECTOR_CODE / 8] = UINT64_C(0x00cf9b000000ffff);
+	gdt[SELECTOR_CODE / 8] = UINT64_C(0x00af9b000000ffff);
 	gdt[SELECTOR_DATA / 8] = UINT64_C(0x00cf93000000ffff);
 	gdt[SELECTOR_TSS / 8] = UINT64_C(0x0000890000000067) |
-				(uint64_t)(base & 0xffffffu) << 16 |
-				(uint64_t)(base >> 24) << 56;
+				(base & 0xffffffu) << 16 |
+				(base >> 24 & 0xffu) << 56;
+	gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
 	for (uint32_t i = 0; i < VECTORS; i++) {
-		uint32_t entry = (uint32_t)(uintptr_t)fault_entries +
+		uint64_t entry = (uintptr_t)fault_entries +
 				 i * FAULT_ENTRY_BYTES;
 
-		idt[i] = (entry & 0xffffu) | (uint64_t)SELECTOR_CODE << 16 |
-			 (uint64_t)INTERRUPT_GATE << 32 |
-			 (uint64_t)(entry >> 16) << 48;
+		idt[2 * i] = (entry & 0xffffu) | SELECTOR_CODE << 16 |
+			     (uint64_t)INTERRUPT_GATE << 32 |
+			     (entry >> 16 & 0xffffu) << 48;
+		idt[2 * i + 1] = entry >> 32;
 	}
 	machine_tables(&gdtr, &idtr);
-	__asm__ volatile("lgdt %0\n\tlidt %1" : : "m"(gdtr), "m"(idtr));
+	/* The code segment is another from here on, of the same kind. */
+	__asm__ volatile("lgdt %0\n\t"
+			 "lidt %1\n\t"
+			 "pushq %2\n\t"
+			 "pushq $1f\n\t"
+			 "lretq\n"
+			 "1:"
+			 : : "m"(gdtr), "m"(idtr), "i"(SELECTOR_CODE)
+			 : "memory");
 }
 
 void machine_tables(struct table_register *gdtr, struct table_register *idtr)
 {
 	gdtr->limit = sizeof(gdt) - 1;
-	gdtr->base = (uint32_t)(uintptr_t)gdt;
+	gdtr->base = (uintptr_t)gdt;
 	idtr->limit = sizeof(idt) - 1;
-	idtr->base = (uint32_t)(uintptr_t)idt;
+	idtr->base = (uintptr_t)idt;
 }
 
-uint32_t machine_tss(void)
+uint64_t machine_tss(void)
 {
-	return (uint32_t)(uintptr_t)tss;
-}
-
-uint32_t identity_map(void)
-{
-	return (uint32_t)(uintptr_t)directory;
+	return (uintptr_t)tss;
 }
 
 /* Both interrupt controllers masked: nothing ever interrupts. */
@@ -205,11 +204,6 @@ void machine_start(void)
 {
 	silence();
 	load_tables();
-	for (uint32_t i = 0; i < DIRECTORY_ENTRIES; i++)
-		directory[i] = i << 22 | LARGE_PAGE;
-	write_cr4(read_cr4() | CR4_PSE);
-	write_cr3(identity_map());
-	write_cr0(read_cr0() | CR0_PG);
 }
 
 const struct payload *machine_payload(void)

@@ -49,8 +49,8 @@ enum {
 struct answer {
 	char letter;
 	uint32_t reason;
-	uint32_t info1;
-	uint32_t info2;
+	uint64_t info1;
+	uint64_t info2;
 };
 
 void hv_main(void) __attribute__((noreturn));
@@ -121,22 +121,22 @@ static void set_registers(const struct probe *probe, uint32_t address,
 	uint64_t value = 0;
 
 	memset(guest, 0, sizeof(*guest));
-	guest->eip = (uint32_t)(uintptr_t)stub;
-	guest->esp = (uint32_t)(uintptr_t)(stack + sizeof(stack));
-	guest->eflags = FLAGS_ALWAYS;
+	guest->rip = (uintptr_t)stub;
+	guest->rsp = (uintptr_t)(stack + sizeof(stack));
+	guest->rflags = FLAGS_ALWAYS;
 	if (probe->kind <= PROBE_WRMSR) {
 		/* A write that gets through must not change anything. */
 		if (probe->kind == PROBE_WRMSR)
 			(void)safe_rdmsr(address, &value);
-		guest->ecx = address;
-		guest->eax = (uint32_t)value;
-		guest->edx = (uint32_t)(value >> 32);
+		guest->rcx = address;
+		guest->rax = (uint32_t)value;
+		guest->rdx = (uint32_t)(value >> 32);
 		return;
 	}
-	guest->ecx = REPEATED;
-	guest->edx = address;
-	guest->esi = (uint32_t)(uintptr_t)data;
-	guest->edi = (uint32_t)(uintptr_t)data;
+	guest->rcx = REPEATED;
+	guest->rdx = address;
+	guest->rsi = (uintptr_t)data;
+	guest->rdi = (uintptr_t)data;
 }
 
 static struct answer judge(const struct vm_exit *exit, uint32_t address,
@@ -152,7 +152,7 @@ static struct answer judge(const struct vm_exit *exit, uint32_t address,
 	if (port && answer.info1 >> 16 == address)
 		answer.info1 &= 0xffffu;
 	if (answer.info2 != 0)
-		answer.info2 -= (uint32_t)(uintptr_t)stub;
+		answer.info2 -= (uintptr_t)stub;
 	return answer;
 }
 
@@ -171,7 +171,7 @@ static struct answer ask(const struct probe *probe, uint32_t address)
 		stop_because("the processor does not enter the guest");
 	}
 	if (exit.kind == EXIT_CALL &&
-	    guest.eip == (uint32_t)(uintptr_t)stub + call)
+	    guest.rip == (uintptr_t)stub + call)
 		answer = (struct answer){'.', 0, 0, 0};
 	else
 		answer = judge(&exit, address, port);

@@ -4,8 +4,7 @@
 #include "cpu.h"
 #include "hv.h"
 
-#define EFER 0xc0000080u
-#define EFER_SVME 0x1000u
+#define EFER_SVME UINT64_C(0x1000)
 #define VM_CR 0xc0010114u
 #define VM_CR_SVMDIS 0x10u
 #define VM_HSAVE_PA 0xc0010117u
@@ -25,11 +24,15 @@
 #define EXIT_CODE 0x070u
 #define EXIT_INFO1 0x078u
 #define EXIT_INFO2 0x080u
+#define NESTED_CONTROL 0x090u
+#define NESTED_PAGING 1u
 #define INJECTION 0x0a8u
+#define NESTED_CR3 0x0b0u
 
 #define SAVED_ES 0x400u
 #define SAVED_CS 0x410u
-#define WIDE (1u << (16 + 10))
+#define CODE_LONG (1u << (16 + 9))
+#define CODE_WIDE (1u << (16 + 10))
 #define SAVED_GDTR 0x460u
 #define SAVED_IDTR 0x480u
 #define SAVED_TR 0x490u
@@ -44,6 +47,7 @@
 #define SAVED_RIP 0x578u
 #define SAVED_RSP 0x5d8u
 #define SAVED_RAX 0x5f8u
+#define SAVED_CR2 0x640u
 #define SAVED_PAT 0x668u
 
 #define CODE_EXCEPTION 0x40u
@@ -53,17 +57,20 @@
 #define CODE_HLT 0x78u
 #define CODE_CPUID 0x72u
 #define CODE_SHUTDOWN 0x7fu
+#define CODE_NESTED_FAULT 0x400u
 #define CODE_INVALID 0xffffffffu
 
 #define ALL_EXCEPTIONS 0xffffffffu
 #define CR0_ET 0x10u
-#define CR0_PE 0x01u
-#define CR0_PG 0x80000000u
-#define CR4_PSE 0x10u
 /* Present, writable, for user mode as well, 4 MiB. */
 #define GUEST_PAGE 0x87u
 #define GUEST_PAGE_SHIFT 22u
+/* The same of 2 MiB, and a table. */
+#define NESTED_PAGE 0x87u
+#define NESTED_PAGE_BYTES 0x200000u
+#define NESTED_TABLE 0x07u
 
+#define VECTOR_PF 14u
 #define INJECT_EXCEPTION 0x80000300u
 #define INJECT_ERROR_CODE 0x00000800u
 
@@ -71,11 +78,17 @@
 #define IOPM_PAST 8192u
 #define IOPM_PAST_BITS 7u
 
-void svm_enter(struct registers *guest, uint32_t vmcb);
+void svm_enter(struct registers *guest, uint64_t vmcb);
+void svm_load(uint64_t vmcb);
 
 static uint32_t vmcb[1024] __attribute__((aligned(4096)));
 static uint32_t host_save[1024] __attribute__((aligned(4096)));
 static uint32_t guest_pages[1024] __attribute__((aligned(4096)));
+static uint64_t nested[3][512] __attribute__((aligned(4096)));
+
+/* What the guest takes its EFER for; with nested paging it is. */
+static uint64_t efer;
+static bool nests;
 
 static void set(uint32_t offset, uint32_t value)
 {
@@ -87,13 +100,23 @@ static uint32_t get(uint32_t offset)
 	return vmcb[offset / 4];
 }
 
+static void set_wide(uint32_t offset, uint64_t value)
+{
+	set(offset, (uint32_t)value);
+	set(offset + 4, (uint32_t)(value >> 32));
+}
+
+static uint64_t get_wide(uint32_t offset)
+{
+	return (uint64_t)get(offset + 4) << 32 | get(offset);
+}
+
 static void set_segment(uint32_t offset, uint32_t selector,
-			uint32_t attributes, uint32_t limit, uint32_t base)
+			uint32_t attributes, uint32_t limit, uint64_t base)
 {
 	set(offset, selector | attributes << 16);
 	set(offset + 4, limit);
-	set(offset + 8, base);
-	set(offset + 12, 0);
+	set_wide(offset + 8, base);
 }
 
 static const char *turn_on(void)
@@ -112,40 +135,77 @@ static const char *turn_on(void)
 	return NULL;
 }
 
+/* Granularity and default size; the code segment of 64 bits has a bit. */
+static uint32_t attributes_of(uint32_t bits, bool code)
+{
+	uint32_t attributes = code ? 0x9b : 0x93;
+
+	if (bits == 16)
+		return attributes;
+	if (code && bits != 32)
+		return 0xa00u | attributes;
+	return 0xc00u | attributes;
+}
+
 /* bits: of the guest; 0 as the host. */
 static void set_segments(uint32_t bits)
 {
 	for (uint32_t i = 0; i < 6; i++) {
 		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
 		uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
-		uint32_t rights = code ? 0x9b : 0x93;
 
-		if (bits == 16)
-			set_segment(SAVED_ES + 16 * i, 0, rights, 0xffff, 0);
-		else
-			set_segment(SAVED_ES + 16 * i, selector,
-				    0xc00u | rights, 0xffffffff, 0);
+		set_segment(SAVED_ES + 16 * i, bits == 16 ? 0 : selector,
+			    attributes_of(bits, code),
+			    bits == 16 ? 0xffff : 0xffffffff, 0);
 	}
 }
 
 /*
- * A guest in memory of its own: so many bytes of it. The pages are the
+ * Memory of its own for a guest that starts without paging. The pages are the
  * host's, and on even in real mode, as SVM allows: QEMU 7.2 reads no nested
  * tables for a guest without paging. CR3 and CR4 are out of the guest's hands.
  */
-static void set_own_memory(const struct guest_start *start)
+static void set_pages(const struct guest_start *start)
 {
 	for (uint32_t i = 0; i < start->memory >> GUEST_PAGE_SHIFT; i++)
 		guest_pages[i] = (GUEST_MEMORY + (i << GUEST_PAGE_SHIFT)) |
 				 GUEST_PAGE;
 	set(INTERCEPT_CR, WRITES_CR3_CR4);
+	set_wide(SAVED_EFER, EFER_SVME);
+	set_wide(SAVED_CR0, CR0_PG | CR0_ET |
+			    (start->bits == 16 ? 0 : CR0_PE));
+	set_wide(SAVED_CR3, (uintptr_t)guest_pages);
+	set_wide(SAVED_CR4, CR4_PSE);
+}
+
+/* The same for one that starts with paging: nested, its tables its own. */
+static void set_nested(const struct guest_start *start)
+{
+	nests = true;
+	nested[0][0] = (uintptr_t)nested[1] | NESTED_TABLE;
+	nested[1][0] = (uintptr_t)nested[2] | NESTED_TABLE;
+	for (uint32_t i = 0; i < start->memory / NESTED_PAGE_BYTES; i++)
+		nested[2][i] = (GUEST_MEMORY + i * NESTED_PAGE_BYTES) |
+			       NESTED_PAGE;
+	set(NESTED_CONTROL, NESTED_PAGING);
+	set_wide(NESTED_CR3, (uintptr_t)nested[0]);
+	efer = EFER_LME | EFER_LMA;
+	set_wide(SAVED_EFER, efer | EFER_SVME);
+	set_wide(SAVED_CR0, CR0_PG | CR0_ET | CR0_PE);
+	set_wide(SAVED_CR3, start->pml4);
+	set_wide(SAVED_CR4, CR4_PAE);
+}
+
+static void set_own_memory(const struct guest_start *start)
+{
 	set(EXCEPTIONS, 0);
 	set(INTERCEPT_MISC1, SHUTDOWN | HLT);
-	set(SAVED_CR0, CR0_PG | CR0_ET | (start->bits == 16 ? 0 : CR0_PE));
-	set(SAVED_CR3, (uint32_t)(uintptr_t)guest_pages);
-	set(SAVED_CR4, CR4_PSE);
 	set_segment(SAVED_GDTR, 0, 0, start->gdt_limit, start->gdt);
 	set_segment(SAVED_TR, 0, 0x8b, 0xffff, 0);
+	if (start->bits == 64)
+		set_nested(start);
+	else
+		set_pages(start);
 }
 
 static void set_up(const struct guest_start *start)
@@ -162,16 +222,16 @@ static void set_up(const struct guest_start *start)
 	set_segment(SAVED_GDTR, 0, 0, gdtr.limit, gdtr.base);
 	set_segment(SAVED_IDTR, 0, 0, start->idt_limit, start->idt);
 	set_segment(SAVED_TR, SELECTOR_TSS, 0x8b, 0x67, machine_tss());
-	set(SAVED_EFER, EFER_SVME);
-	set(SAVED_CR0, read_cr0());
-	set(SAVED_CR3, read_cr3());
-	set(SAVED_CR4, read_cr4());
+	set_wide(SAVED_EFER, rdmsr(EFER));
+	set_wide(SAVED_CR0, read_cr0());
+	set_wide(SAVED_CR3, read_cr3());
+	set_wide(SAVED_CR4, read_cr4());
 	set(SAVED_DR6, 0xffff0ff0);
 	set(SAVED_DR7, 0x400);
-	set(SAVED_PAT, 0x00070406);
-	set(SAVED_PAT + 4, 0x00070406);
+	set_wide(SAVED_PAT, UINT64_C(0x0007040600070406));
 	if (start->bits != 0)
 		set_own_memory(start);
+	svm_load((uintptr_t)vmcb);
 }
 
 static uint64_t port_physical(void *context, const void *page)
@@ -243,6 +303,8 @@ static enum exit_kind kind_of(uint32_t code)
 		return EXIT_CPUID;
 	if (code == CODE_SHUTDOWN)
 		return EXIT_SHUTDOWN;
+	if (code == CODE_NESTED_FAULT)
+		return EXIT_MEMORY;
 	if (code >= CODE_EXCEPTION && code < CODE_EXCEPTION + 32u)
 		return EXIT_FAULT;
 	return EXIT_OTHER;
@@ -250,11 +312,11 @@ static enum exit_kind kind_of(uint32_t code)
 
 static bool enter_svm(struct registers *guest, struct vm_exit *exit)
 {
-	set(SAVED_RIP, guest->eip);
-	set(SAVED_RSP, guest->esp);
-	set(SAVED_RFLAGS, guest->eflags);
-	set(SAVED_RAX, guest->eax);
-	svm_enter(guest, (uint32_t)(uintptr_t)vmcb);
+	set_wide(SAVED_RIP, guest->rip);
+	set_wide(SAVED_RSP, guest->rsp);
+	set_wide(SAVED_RFLAGS, guest->rflags);
+	set_wide(SAVED_RAX, guest->rax);
+	svm_enter(guest, (uintptr_t)vmcb);
 	set(INJECTION, 0);
 	exit->reason = get(EXIT_CODE);
 	if (get(EXIT_CODE + 4) == CODE_INVALID)
@@ -262,49 +324,79 @@ static bool enter_svm(struct registers *guest, struct vm_exit *exit)
 	exit->kind = kind_of(exit->reason);
 	if (exit->kind == EXIT_FAULT)
 		exit->reason -= CODE_EXCEPTION;
-	exit->info1 = get(EXIT_INFO1);
-	exit->info2 = get(EXIT_INFO2);
+	exit->info1 = get_wide(EXIT_INFO1);
+	exit->info2 = get_wide(EXIT_INFO2);
 	exit->length = 0;
 	exit->instruction = 0;
-	guest->eip = get(SAVED_RIP);
-	guest->esp = get(SAVED_RSP);
-	guest->eflags = get(SAVED_RFLAGS);
-	guest->eax = get(SAVED_RAX);
+	guest->rip = get_wide(SAVED_RIP);
+	guest->rsp = get_wide(SAVED_RSP);
+	guest->rflags = get_wide(SAVED_RFLAGS);
+	guest->rax = get_wide(SAVED_RAX);
 	return true;
 }
 
-static void inject_svm(uint8_t vector, bool has_error_code, uint32_t code)
+static void inject_svm(const struct exception *exception)
 {
 	/* In real mode there are no error codes. */
-	bool pushed = has_error_code && (get(SAVED_CR0) & CR0_PE) != 0;
+	bool pushed = exception->has_error_code &&
+		      (get(SAVED_CR0) & CR0_PE) != 0;
 
-	set(INJECTION, INJECT_EXCEPTION | vector |
-	    (pushed ? INJECT_ERROR_CODE : 0));
-	set(INJECTION + 4, code);
+	if (exception->vector == VECTOR_PF) {
+		set_wide(SAVED_CR2, exception->address);
+		write_cr2(exception->address);	/* Bochs 2.7 keeps it */
+	}
+	set(INJECTION, INJECT_EXCEPTION | exception->vector |
+		       (pushed ? INJECT_ERROR_CODE : 0));
+	set(INJECTION + 4, exception->error_code);
 }
 
-static uint32_t segment_svm(uint32_t number)
+static uint64_t segment_svm(uint32_t number)
 {
-	return get(SAVED_ES + 16 * number + 8);
-}
-
-static uint8_t cpl_svm(void)
-{
-	return (uint8_t)(get(SAVED_CPL & ~3u) >> 8 * (SAVED_CPL & 3u) & 3u);
+	return get_wide(SAVED_ES + 16 * number + 8);
 }
 
 /* Without the paging that is the host's. */
-static uint32_t cr0_svm(void)
+static struct mode mode_svm(void)
 {
-	return get(SAVED_CR0) & ~CR0_PG;
+	uint32_t code = get(SAVED_CS);
+	struct mode mode;
+
+	mode.cr0 = get_wide(SAVED_CR0);
+	if (!nests)
+		mode.cr0 &= ~CR0_PG;
+	mode.cr3 = get_wide(SAVED_CR3);
+	mode.cr4 = get_wide(SAVED_CR4);
+	mode.efer = get_wide(SAVED_EFER);
+	mode.bits = (code & CODE_WIDE) != 0 ? 32 : 16;
+	if ((mode.efer & EFER_LMA) != 0 && (code & CODE_LONG) != 0)
+		mode.bits = 64;
+	mode.cpl = (uint8_t)(get(SAVED_CPL & ~3u) >> 8 * (SAVED_CPL & 3u) & 3u);
+	return mode;
 }
 
-static bool wide_svm(void)
+/* VMRUN wants SVME set, of which the guest must not know. */
+static enum msr_answer msr_svm(uint32_t index, bool write, uint64_t *value)
 {
-	return (get(SAVED_CS) & WIDE) != 0;
+	bool pages = nests && (get(SAVED_CR0) & CR0_PG) != 0;
+	uint64_t next;
+
+	if (index != EFER)
+		return MSR_ELSEWHERE;
+	if (nests)
+		efer = get_wide(SAVED_EFER) & ~EFER_SVME;
+	if (!write) {
+		*value = efer;
+		return MSR_DONE;
+	}
+	if (!next_efer(efer, *value, pages, &next))
+		return MSR_FAULT;
+	efer = next;
+	if (nests)
+		set_wide(SAVED_EFER, next | EFER_SVME);
+	return MSR_DONE;
 }
 
 const struct engine svm_engine = {
-	start_svm, swap_svm, enter_svm, inject_svm, segment_svm, cpl_svm,
-	cr0_svm, wide_svm,
+	start_svm, swap_svm, enter_svm, inject_svm, segment_svm, mode_svm,
+	msr_svm,
 };

@@ -38,19 +38,26 @@
 #define GUEST_RIP 0x681eu
 #define GUEST_RFLAGS 0x6820u
 
-#define CR0_FIXED_PE_NE 0x31u
-#define CR0_NE 0x30u
+#define CR0_NE_ET 0x30u
 #define CR4_MASK 0x6002u
 #define GUEST_CR0 0x6800u
 #define GUEST_CR4 0x6804u
 #define GUEST_CS_RIGHTS 0x4816u
 #define GUEST_SS_RIGHTS 0x4818u
-#define WIDE (1u << 14)
+#define CODE_WIDE (1u << 14)
+#define CODE_LONG (1u << 13)
 #define SEGMENT_BASE 0x6806u
 
 #define HLT_EXITING (1u << 7)
 #define ACTIVATE_SECONDARY (1u << 31)
 #define SECONDARY_CONTROLS 0x401eu
+#define HOST_IS_LONG (1u << 9)		/* of the exit controls */
+#define SAVE_EFER (1u << 20)
+#define LOAD_EFER_AT_EXIT (1u << 21)
+#define GUEST_IS_LONG (1u << 9)		/* of the entry controls */
+#define LOAD_EFER_AT_ENTRY (1u << 15)
+#define GUEST_EFER 0x2806u
+#define HOST_EFER 0x2c02u
 #define ENABLE_EPT (1u << 1)
 #define UNRESTRICTED_GUEST (1u << 7)
 #define EPT_POINTER 0x201au
@@ -75,16 +82,25 @@
 #define REASON_WRMSR 32u
 #define REASON_EPT_VIOLATION 48u
 
+#define VECTOR_PF 14u
 #define INJECT_EXCEPTION 0x80000300u
 #define INJECT_ERROR_CODE 0x00000800u
 
-/* A field is 64 bits wide where bits 14:13 of its number are 1. */
-#define WIDTH_MASK 0x6000u
-#define WIDTH_64 0x2000u
-
 struct field {
 	uint32_t number;
-	uint32_t value;
+	uint64_t value;
+};
+
+/* MSRs whose values for the guest are fields. */
+struct held {
+	uint32_t msr;
+	uint32_t field;
+};
+
+static const struct held held[] = {
+	{0x174, 0x482a}, {0x175, 0x6824}, {0x176, 0x6826},	/* SYSENTER */
+	{0x1d9, 0x2802},					/* DEBUGCTL */
+	{0xc0000100, 0x680e}, {0xc0000101, 0x6810},	/* bases of FS, GS */
 };
 
 bool vmx_enter(struct registers *guest, bool launched);
@@ -95,7 +111,7 @@ static uint32_t vmcs_region[1024] __attribute__((aligned(4096)));
 static uint64_t ept[3][512] __attribute__((aligned(4096)));
 static bool launched;
 
-static bool write_field(uint32_t field, uint32_t value)
+static bool write_field(uint64_t field, uint64_t value)
 {
 	uint8_t failed;
 
@@ -104,7 +120,7 @@ static bool write_field(uint32_t field, uint32_t value)
 	return failed == 0;
 }
 
-static bool read_field(uint32_t field, uint32_t *value)
+static bool read_field(uint64_t field, uint64_t *value)
 {
 	uint8_t failed;
 
@@ -113,15 +129,15 @@ static bool read_field(uint32_t field, uint32_t *value)
 	return failed == 0;
 }
 
-static void set(uint32_t field, uint32_t value)
+static void set(uint32_t field, uint64_t value)
 {
 	if (!write_field(field, value))
 		stop_because("a VMCS field cannot be written");
 }
 
-static uint32_t get(uint32_t field)
+static uint64_t get(uint32_t field)
 {
-	uint32_t value;
+	uint64_t value;
 
 	if (!read_field(field, &value))
 		stop_because("a VMCS field cannot be read");
@@ -132,26 +148,14 @@ static uint32_t get(uint32_t field)
 
 static bool port_vmread(void *context, uint32_t field, uint64_t *value)
 {
-	uint32_t low;
-	uint32_t high = 0;
-	bool done = read_field(field, &low);
-
 	(void)context;
-	if (done && (field & WIDTH_MASK) == WIDTH_64)
-		done = read_field(field + 1u, &high);
-	if (done)
-		*value = (uint64_t)high << 32 | low;
-	return done;
+	return read_field(field, value);
 }
 
 static bool port_vmwrite(void *context, uint32_t field, uint64_t value)
 {
 	(void)context;
-	if (!write_field(field, (uint32_t)value))
-		return false;
-	if ((field & WIDTH_MASK) != WIDTH_64)
-		return true;
-	return write_field(field + 1u, (uint32_t)(value >> 32));
+	return write_field(field, value);
 }
 
 static uint64_t port_rdmsr(void *context, uint32_t index)
@@ -238,11 +242,10 @@ static const char *turn_on(void)
 		      feature | FEATURE_LOCKED | FEATURE_VMXON);
 	else if ((feature & FEATURE_VMXON) == 0)
 		return "VT-x is locked off";
-	write_cr0((read_cr0() | (uint32_t)rdmsr(IA32_VMX_CR0_FIXED0)) &
-		  (uint32_t)rdmsr(IA32_VMX_CR0_FIXED1));
-	write_cr4((read_cr4() | CR4_VMXE |
-		   (uint32_t)rdmsr(IA32_VMX_CR4_FIXED0)) &
-		  (uint32_t)rdmsr(IA32_VMX_CR4_FIXED1));
+	write_cr0((read_cr0() | rdmsr(IA32_VMX_CR0_FIXED0)) &
+		  rdmsr(IA32_VMX_CR0_FIXED1));
+	write_cr4((read_cr4() | CR4_VMXE | rdmsr(IA32_VMX_CR4_FIXED0)) &
+		  rdmsr(IA32_VMX_CR4_FIXED1));
 	revision = (uint32_t)rdmsr(IA32_VMX_BASIC) & 0x7fffffffu;
 	vmxon_region[0] = revision;
 	vmcs_region[0] = revision;
@@ -268,8 +271,8 @@ static const struct field constants[] = {
 	{0x400e, 0}, {0x4010, 0}, {0x4014, 0},	/* MSR lists */
 	{ENTRY_INTERRUPTION, 0},
 	{0x6000, 0}, {0x6002, 0}, {0x6004, 0}, {0x6006, 0},	/* CR masks */
-	{0x2800, 0xffffffff}, {0x2801, 0xffffffff},	/* VMCS link */
-	{0x2802, 0}, {0x2803, 0},	/* debug control */
+	{0x2800, UINT64_MAX},		/* VMCS link */
+	{0x2802, 0},			/* debug control */
 	{0x681a, 0x400},		/* DR7 */
 	{0x6822, 0}, {0x4824, 0}, {0x4826, 0}, {0x482a, 0},
 	{0x6824, 0}, {0x6826, 0},	/* pending, activity, SYSENTER */
@@ -279,18 +282,29 @@ static const struct field constants[] = {
 	{0x6c06, 0}, {0x6c08, 0}, {0x4c00, 0}, {0x6c10, 0}, {0x6c12, 0},
 };
 
+/* Granularity and default size; the code segment of 64 bits has a bit. */
+static uint32_t rights_of(uint32_t bits, bool code)
+{
+	uint32_t rights = code ? 0x9b : 0x93;
+
+	if (bits == 16)
+		return rights;
+	if (code && bits != 32)
+		return 0xa000u | rights;
+	return 0xc000u | rights;
+}
+
 /* bits: of the guest; 0 as the host. */
 static void set_segments(uint32_t bits)
 {
 	for (uint32_t i = 0; i < 6; i++) {
 		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
 		uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
-		uint32_t rights = code ? 0x9b : 0x93;
 
 		set(0x0c00 + 2 * i, selector);
 		set(0x0800 + 2 * i, bits == 16 ? 0 : selector);
 		set(0x4800 + 2 * i, bits == 16 ? 0xffff : 0xffffffff);
-		set(0x4814 + 2 * i, bits == 16 ? rights : 0xc000u | rights);
+		set(0x4814 + 2 * i, rights_of(bits, code));
 		set(SEGMENT_BASE + 2 * i, 0);
 	}
 }
@@ -321,35 +335,62 @@ static void map_guest(uint32_t memory)
 		ept[2][i] = (GUEST_MEMORY + i * EPT_PAGE_BYTES) | EPT_PAGE;
 }
 
-/* A guest without paging, in memory of its own: EPT, unrestricted. */
-static const char *set_own_memory(const struct guest_start *start)
+/* Adds controls, if the capability MSR has them. */
+static bool add(uint32_t field, uint32_t msr, uint32_t wanted)
 {
-	uint32_t wanted = ENABLE_EPT | UNRESTRICTED_GUEST;
 	uint64_t able;
 
-	if (!safe_rdmsr(IA32_VMX_PROCBASED_CTLS2, &able) ||
+	if (!safe_rdmsr(msr, &able) ||
 	    ((uint32_t)(able >> 32) & wanted) != wanted)
+		return false;
+	set(field, get(field) | wanted | (uint32_t)able);
+	return true;
+}
+
+static void set_mode(const struct guest_start *start)
+{
+	bool paged = start->bits == 64;
+
+	set(GUEST_CR0, CR0_NE_ET | (start->bits == 16 ? 0 : CR0_PE) |
+		       (paged ? CR0_PG : 0));
+	set(GUEST_CR3, start->pml4);
+	set(GUEST_CR4, CR4_VMXE | (paged ? CR4_PAE : 0));
+	set(CR4_MASK, CR4_VMXE);	/* the guest reads it as 0 */
+	set(GUEST_EFER, paged ? EFER_LME | EFER_LMA : 0);
+	set(HOST_EFER, rdmsr(EFER));
+	set(EXCEPTION_BITMAP, 0);
+}
+
+/*
+ * A guest in memory of its own: EPT, and unrestricted, as it need not page.
+ * Its EFER is its own as well.
+ */
+static const char *set_own_memory(const struct guest_start *start)
+{
+	set(SECONDARY_CONTROLS, 0);
+	if (!add(SECONDARY_CONTROLS, IA32_VMX_PROCBASED_CTLS2,
+		 ENABLE_EPT | UNRESTRICTED_GUEST) ||
+	    !add(EXIT_CONTROLS, IA32_VMX_EXIT_CTLS,
+		 SAVE_EFER | LOAD_EFER_AT_EXIT) ||
+	    !add(ENTRY_CONTROLS, IA32_VMX_ENTRY_CTLS, LOAD_EFER_AT_ENTRY))
 		return "the processor runs no guest without paging";
 	map_guest(start->memory);
 	set(PRIMARY_CONTROLS, HLT_EXITING | ACTIVATE_SECONDARY);
-	set(SECONDARY_CONTROLS, wanted | (uint32_t)able);
-	set(EPT_POINTER, (uint32_t)(uintptr_t)ept[0] | EPT_FORM);
-	set(EPT_POINTER + 1, 0);
-	set(GUEST_CR0, start->bits == 16 ? CR0_NE : CR0_FIXED_PE_NE);
-	set(GUEST_CR3, 0);
-	set(GUEST_CR4, CR4_VMXE);
-	set(CR4_MASK, CR4_VMXE);	/* the guest reads it as 0 */
-	set(EXCEPTION_BITMAP, 0);
+	set(EPT_POINTER, (uintptr_t)ept[0] | EPT_FORM);
+	set_mode(start);
 	return NULL;
 }
 
 static const char *set_up(const struct guest_start *start)
 {
+	bool is_long = start->bits == 0 || start->bits == 64;
+
 	for (size_t i = 0; i < sizeof(constants) / sizeof(*constants); i++)
 		set(constants[i].number, constants[i].value);
 	set(PIN_CONTROLS, least(IA32_VMX_PINBASED_CTLS));
-	set(EXIT_CONTROLS, least(IA32_VMX_EXIT_CTLS));
-	set(ENTRY_CONTROLS, least(IA32_VMX_ENTRY_CTLS));
+	set(EXIT_CONTROLS, least(IA32_VMX_EXIT_CTLS) | HOST_IS_LONG);
+	set(ENTRY_CONTROLS, least(IA32_VMX_ENTRY_CTLS) |
+			    (is_long ? GUEST_IS_LONG : 0));
 	set(EXCEPTION_BITMAP, ALL_EXCEPTIONS);
 	set_segments(start->bits);
 	set_tables(start);
@@ -359,7 +400,7 @@ static const char *set_up(const struct guest_start *start)
 	set(0x6c00, read_cr0());
 	set(0x6c02, read_cr3());
 	set(0x6c04, read_cr4());
-	set(0x6c16, (uint32_t)(uintptr_t)vmx_exit_point);
+	set(0x6c16, (uintptr_t)vmx_exit_point);
 	return start->bits != 0 ? set_own_memory(start) : NULL;
 }
 
@@ -400,59 +441,95 @@ static enum exit_kind kind_of(uint32_t reason)
 
 static bool enter_vmx(struct registers *guest, struct vm_exit *exit)
 {
-	set(GUEST_RIP, guest->eip);
-	set(GUEST_RSP, guest->esp);
-	set(GUEST_RFLAGS, guest->eflags);
+	set(GUEST_RIP, guest->rip);
+	set(GUEST_RSP, guest->rsp);
+	set(GUEST_RFLAGS, guest->rflags);
 	if (!vmx_enter(guest, launched)) {
-		exit->reason = get(INSTRUCTION_ERROR);
+		exit->reason = (uint32_t)get(INSTRUCTION_ERROR);
 		return false;
 	}
 	launched = true;
-	exit->reason = get(EXIT_REASON);
+	exit->reason = (uint32_t)get(EXIT_REASON);
 	exit->kind = kind_of(exit->reason);
 	if (exit->kind == EXIT_FAULT)
-		exit->reason = get(EXIT_INTERRUPTION) & 0xffu;
+		exit->reason = (uint32_t)get(EXIT_INTERRUPTION) & 0xffu;
 	exit->info1 = get(EXIT_QUALIFICATION);
 	exit->info2 = 0;
-	exit->length = get(EXIT_LENGTH);
-	exit->instruction = get(EXIT_INSTRUCTION);
-	guest->eip = get(GUEST_RIP);
-	guest->esp = get(GUEST_RSP);
-	guest->eflags = get(GUEST_RFLAGS);
+	exit->length = (uint32_t)get(EXIT_LENGTH);
+	exit->instruction = (uint32_t)get(EXIT_INSTRUCTION);
+	guest->rip = get(GUEST_RIP);
+	guest->rsp = get(GUEST_RSP);
+	guest->rflags = get(GUEST_RFLAGS);
 	return true;
 }
 
-static void inject_vmx(uint8_t vector, bool has_error_code, uint32_t code)
+static void inject_vmx(const struct exception *exception)
 {
 	/* In real mode there are no error codes. */
-	bool pushed = has_error_code && (get(GUEST_CR0) & 1u) != 0;
+	bool pushed = exception->has_error_code &&
+		      (get(GUEST_CR0) & CR0_PE) != 0;
 
-	set(ENTRY_INTERRUPTION, INJECT_EXCEPTION | vector |
-	    (pushed ? INJECT_ERROR_CODE : 0));
-	set(ENTRY_ERROR_CODE, code);
+	/* CR2 is no field: the guest's is the processor's. */
+	if (exception->vector == VECTOR_PF)
+		write_cr2(exception->address);
+	set(ENTRY_INTERRUPTION, INJECT_EXCEPTION | exception->vector |
+				(pushed ? INJECT_ERROR_CODE : 0));
+	set(ENTRY_ERROR_CODE, exception->error_code);
 }
 
-static uint32_t segment_vmx(uint32_t number)
+static uint64_t segment_vmx(uint32_t number)
 {
 	return get(SEGMENT_BASE + 2 * number);
 }
 
-static uint8_t cpl_vmx(void)
+static struct mode mode_vmx(void)
 {
-	return (uint8_t)(get(GUEST_SS_RIGHTS) >> 5 & 3u);
+	uint64_t code = get(GUEST_CS_RIGHTS);
+	struct mode mode;
+
+	mode.cr0 = get(GUEST_CR0);
+	mode.cr3 = get(GUEST_CR3);
+	mode.cr4 = get(GUEST_CR4);
+	mode.efer = get(GUEST_EFER);
+	mode.bits = (code & CODE_WIDE) != 0 ? 32 : 16;
+	if ((mode.efer & EFER_LMA) != 0 && (code & CODE_LONG) != 0)
+		mode.bits = 64;
+	mode.cpl = (uint8_t)(get(GUEST_SS_RIGHTS) >> 5 & 3u);
+	return mode;
 }
 
-static uint32_t cr0_vmx(void)
+static enum msr_answer efer_vmx(bool write, uint64_t *value)
 {
-	return get(GUEST_CR0);
+	uint64_t old = get(GUEST_EFER);
+	uint64_t next;
+
+	if (!write) {
+		*value = old;
+		return MSR_DONE;
+	}
+	if (!next_efer(old, *value, (get(GUEST_CR0) & CR0_PG) != 0, &next))
+		return MSR_FAULT;
+	set(GUEST_EFER, next);
+	return MSR_DONE;
 }
 
-static bool wide_vmx(void)
+static enum msr_answer msr_vmx(uint32_t index, bool write, uint64_t *value)
 {
-	return (get(GUEST_CS_RIGHTS) & WIDE) != 0;
+	if (index == EFER)
+		return efer_vmx(write, value);
+	for (size_t i = 0; i < sizeof(held) / sizeof(*held); i++) {
+		if (held[i].msr != index)
+			continue;
+		if (write)
+			set(held[i].field, *value);
+		else
+			*value = get(held[i].field);
+		return MSR_DONE;
+	}
+	return MSR_ELSEWHERE;
 }
 
 const struct engine vmx_engine = {
-	start_vmx, swap_vmx, enter_vmx, inject_vmx, segment_vmx, cpl_vmx,
-	cr0_vmx, wide_vmx,
+	start_vmx, swap_vmx, enter_vmx, inject_vmx, segment_vmx, mode_vmx,
+	msr_vmx,
 };

@@ -23,8 +23,6 @@
 #define RESET_CONTROL 0xcf9u
 #define BOCHS_SHUTDOWN 0x8900u
 
-#define EFER 0xc0000080u
-#define EFER_SVME (UINT64_C(1) << 12)
 #define VM_CR 0xc0010114u
 #define VM_HSAVE_PA 0xc0010117u
 
@@ -44,7 +42,7 @@ static const struct stretch own_ports[] = {
 	{BOCHS_SHUTDOWN, BOCHS_SHUTDOWN},
 };
 
-static uint64_t efer;
+static const struct engine *engine;
 
 static bool owns_port(uint32_t port)
 {
@@ -145,23 +143,27 @@ void world_out(uint16_t port, uint8_t width, uint32_t value)
 		out_byte((uint16_t)(port + i), (uint8_t)(value >> 8 * i));
 }
 
-/* The guest's EFER is its own: the host's must stay as it is. */
+void world_start(const struct engine *started)
+{
+	engine = started;
+}
+
 bool world_rdmsr(uint32_t index, uint64_t *value)
 {
-	if (index != EFER)
+	enum msr_answer answer = engine->msr(index, false, value);
+
+	if (answer == MSR_ELSEWHERE)
 		return safe_rdmsr(index, value);
-	*value = efer;
-	return true;
+	return answer == MSR_DONE;
 }
 
 bool world_wrmsr(uint32_t index, uint64_t value)
 {
+	enum msr_answer answer = engine->msr(index, true, &value);
+
 	if (index == VM_CR || index == VM_HSAVE_PA)
 		return false;
-	if (index != EFER)
+	if (answer == MSR_ELSEWHERE)
 		return safe_wrmsr(index, value);
-	if ((value & EFER_SVME) != 0)
-		return false;
-	efer = value;
-	return true;
+	return answer == MSR_DONE;
 }

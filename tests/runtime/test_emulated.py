@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import struct
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -16,14 +17,14 @@ from policyc.runtime import backend as backends
 from policyc.runtime.auto import Auto, read_auto
 from policyc.runtime.emulated import LARGEST_GUEST, OWN_PORTS, Emulated
 from policyc.runtime.endings import Ending
-from policyc.runtime.guest import flat, prepare
+from policyc.runtime.guest import elf, flat, prepare
 from policyc.runtime.lines import Lines
 from policyc.runtime.session import Exit, Observer, Report, Session
 from policyc.verify import emulators
 from policyc.verify.rom import HOW, compiler
 from policyc.vocabulary.diagnostic import UnreadableError
 from tests.demand import need
-from tests.runtime.running import ROOT, assembled, bundle, code
+from tests.runtime.running import ROOT, assemble, assembled, bundle, code
 
 NAMES = ("bochs", "qemu-svm")
 GUESTS = """\
@@ -118,7 +119,7 @@ def counted(report: Report) -> dict[str, int]:
     return {title: count for title, count in report.rules if not title.startswith("default")}
 
 
-@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("bits", [16, 32, 64])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tour_of_devices_and_registers_is_reported_as_in_the_simulation(name: str, bits: int) -> None:
     required(name)
@@ -212,8 +213,8 @@ def test_what_cannot_be_run_is_said() -> None:
     required("bochs")
     made = bundle(GUESTS)
     backend = backends.make("bochs", bundle=made)
-    with pytest.raises(UnreadableError, match="16 and 32 bits"):
-        backend.start(prepare(flat(b"\xf4", 64)))
+    with pytest.raises(UnreadableError, match="1,984 KiB at most; this one has 2,0"):
+        backend.start(prepare(flat(bytes(2 << 20), 64)))
     with pytest.raises(UnreadableError, match="16 MiB at most"):
         backend.start(prepare(flat(b"\xf4", 16), 32 << 20))
 
@@ -275,12 +276,12 @@ def written_to_0x80(text: str) -> list[str]:
     return [line.split("= ")[1].split()[0] for line in text.splitlines() if "out 0x80 width" in line and "= " in line]
 
 
-@pytest.mark.parametrize(("name", "model"), [("bochs", ""), ("bochs", "ryzen"), ("qemu-svm", "")])
+@pytest.mark.parametrize(("name", "target"), [("bochs", "vmx"), ("bochs", "svm"), ("qemu-svm", "svm")])
 def test_a_guest_sees_the_old_profile_then_the_new_one_from_the_access_on_that_asked_for_it(
-    name: str, model: str
+    name: str, target: str
 ) -> None:
     required(name)
-    made = bundle(PROFILES if not model else PROFILES.replace("vmx, ", ""))
+    made = bundle(PROFILES.replace("target vmx, svm", f"target {target}"))
     image, wishes = code(OLD_THEN_NEW, 32), autos("out 0x80 value 1=run", "out 0x80..0x83 value 0x12345678=open")
     report, text = ran(name, made, image, 32, wishes)
     expected, simulated = ran("sim", made, image, 32, wishes)
@@ -416,3 +417,102 @@ def test_what_the_hypervisor_keeps_to_itself_is_what_the_report_says() -> None:
     numbers = {name: int(value, 16) for name, value in re.findall(r"^#define (\w+) 0x([0-9a-f]+)u", source, re.M)}
     rows = re.findall(r"^\t\{(\w+), (\w+)\},$", source, re.M)
     assert tuple((numbers[first], numbers[last]) for first, last in rows) == OWN_PORTS
+
+
+OWN_PAGES = """\
+language 1
+target vmx, svm
+default passthrough
+told: intercept io 0x80 len 4 out -> exit
+letters: intercept io 0x84 out -> exit
+keyboard: intercept io 0x60 in -> const(0x11)
+bases: intercept msr 0xc0000100 -> exit
+efer: intercept msr IA32_EFER -> exit
+"""
+
+PAGING = """
+	sidt [table]			; a gate for page faults
+	mov rbx, [table + 2]
+	mov rax, fault
+	mov [rbx + 14 * 16], ax
+	shr rax, 16
+	mov [rbx + 14 * 16 + 6], ax
+	mov rbx, cr3			; PML4, PDPT, directory
+	mov rbx, [rbx]
+	and rbx, -0x1000
+	mov rbx, [rbx]
+	and rbx, -0x1000
+	mov qword [rbx + 5 * 8], 0x400083	; 0xa00000 is 0x400000 as well
+	mov qword [rbx + 6 * 8], 0		; 0xc00000 is nothing
+	mov rax, cr3
+	mov cr3, rax
+	mov word [0x400000], "xy"
+	mov esi, 0xa00000
+	mov ecx, 2
+	mov edx, 0x84
+	cld
+	rep outsb
+	mov edi, 0xa00010
+	mov edx, 0x60
+	insb
+	movzx eax, byte [0x400010]
+	out 0x80, eax
+	mov ecx, 0xc0000100
+	mov eax, 0x400000
+	xor edx, edx
+	wrmsr
+	movzx eax, byte [fs:1]
+	out 0x80, eax
+	mov ecx, 0xc0000080
+	rdmsr
+	or eax, 0x801
+	wrmsr
+	rdmsr
+	out 0x80, eax
+	mov rsp, 0x80000
+	mov esi, 0xc00000
+	mov edx, 0x84
+	outsb				; a page fault
+	hlt
+fault:	pop rax				; not present, read
+	or eax, 0x100
+	out 0x80, eax
+	mov rax, cr2
+	out 0x80, eax
+	hlt
+table:	dq 0, 0
+"""
+
+
+@pytest.mark.parametrize(("name", "target"), [("bochs", "vmx"), ("bochs", "svm"), ("qemu-svm", "svm")])
+def test_a_guest_of_64_bits_has_pages_and_segment_bases_and_faults_of_its_own(name: str, target: str) -> None:
+    required(name)
+    made = bundle(OWN_PAGES.replace("target vmx, svm", f"target {target}"))
+    report, text = ran(name, made, code(PAGING, 64), 64)
+    assert written_to_0x80(text) == ["0x11", "0x79", "0xd01", "0x100", "0xc00000"]
+    assert [line.split("= ")[1].split()[0] for line in text.splitlines() if "out 0x84 width 1" in line and "=" in line] == [
+        "0x78", "0x79",
+    ]  # fmt: skip
+    assert report.ending.how == "halted"
+
+
+def executable(image: bytes, address: int) -> bytes:
+    """An ELF file of one segment, which is entered at its first byte."""
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, address, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return head + struct.pack("<IIQQQQQQ", 1, 7, 120, address, address, len(image), len(image), 1) + image
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_executable_of_64_bits_runs_at_its_address(name: str) -> None:
+    required(name)
+    body = "bits 64\norg 0x345000\nlea rax, [rel $]\nmov edx, 0x80\nout dx, eax\nhlt\n"
+    start = prepare(elf(executable(assemble(body, 64), 0x345000), None))
+    seen: list[int] = []
+    with closing(backends.make(name, bundle=bundle(OWN_PAGES))) as backend:
+        assert isinstance(backend, Emulated)
+        observer = Observer()
+        observer.exit = lambda each: seen.append(each.value)  # type: ignore[method-assign]
+        session = Session(backend, start, bundle(OWN_PAGES), observer=observer, watch=True, devices=backend.world)
+        assert session.run().ending.how == "halted"
+    assert seen == [0x345000]
