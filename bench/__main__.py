@@ -1,6 +1,7 @@
 """Measures policyc: ``python -m bench [NAME ...]`` prints a table, writes JSON and plots, and compares with the commit before.
 
-The same files measure both commits, the other one from a worktree of git's that is removed again.
+The same files measure both commits, the other one from a worktree of git's that is removed again. Exit code 1: a promise
+is broken, or instructions grew by more than a quarter.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.common import figures
 from bench.common.cost import clean, root
 from bench.common.figures import Figure, Result
 
-BENCHES = ("dispatch", "run", "exec")
+BENCHES = ("startup", "growth", "dispatch", "run", "exec")
 """Modules of this package that have the interface that its docstring describes, in the order of the table."""
 
 HERE = Path(__file__).parents[1]
@@ -30,8 +31,9 @@ def main(words: Sequence[str] | None = None) -> int:
     args = _arguments(words)
     results, plots, lacking = measure(args.names or BENCHES, args.quick)
     before = None
-    if args.against != "none":
-        with tempfile.TemporaryDirectory() as folder, checkout(args.against or previous(), Path(folder)) as other:
+    against = args.against or previous()
+    if against != "none":
+        with tempfile.TemporaryDirectory() as folder, checkout(against, Path(folder)) as other:
             before = elsewhere(other, list(results), args.quick, Path(folder))
     print(figures.table(results, before))
     for line in lacking:
@@ -41,7 +43,10 @@ def main(words: Sequence[str] | None = None) -> int:
     args.plots.mkdir(parents=True, exist_ok=True)
     for name, text in plots.items():
         (args.plots / name).write_text(text, encoding="ascii")
-    return int(any(each.over for found in results.values() for each in found))
+    worse = figures.grown(results, before or {})
+    for line in worse:
+        print(f"{line}: more than {figures.GROWTH:g} times what it was at the commit before")
+    return int(bool(worse) or any(each.over for found in results.values() for each in found))
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -74,9 +79,12 @@ def measure(names: Sequence[str], quick: bool) -> tuple[dict[str, tuple[Figure, 
 
 
 def previous() -> str:
-    """The commit before what is measured: HEAD where files are changed, else the one before it."""
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return "HEAD" if changed else "HEAD~1"
+    """The commit before what is measured: HEAD where files are changed, else the one before it; ``none`` if none is."""
+    if not (root() / ".git").exists():
+        return "none"
+    if git("status", "--porcelain", "--untracked-files=no"):
+        return "HEAD"
+    return "HEAD~1" if len(git("rev-list", "--max-count=2", "HEAD").split()) == 2 else "none"
 
 
 def git(*words: str | Path) -> str:

@@ -12,6 +12,7 @@ class Figure(NamedTuple):
 
     name: unique in its bench, and the same in every run, for it is how two runs are compared ("check, 100 rules").
     unit: "x bare", "ns", "MB". most: what is promised; None where nothing is. more: a greater number is the better one.
+    steady: the same in every run, to a few in a hundred: a rise of more than a quarter is the commit's doing.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Figure(NamedTuple):
     unit: str
     most: float | None = None
     more: bool = False
+    steady: bool = False
 
     @property
     def over(self) -> bool:
@@ -33,6 +35,9 @@ class Result(NamedTuple):
     plots: Mapping[str, str] = {}
 
 
+GROWTH = 1.25
+"""Times what a steady figure was at the commit before: more is a failure."""
+
 Results = Mapping[str, Sequence[Figure]]
 """Figures by the name of their bench."""
 
@@ -42,6 +47,15 @@ def number(value: float) -> str:
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.{2 if abs(value) < 10 else 1}f}"
+
+
+def grown(results: Results, before: Results) -> list[str]:
+    """What rose by more than a quarter, of the figures that are steady."""
+    found = []
+    for bench, figures in results.items():
+        old = {each.name: each.value for each in before.get(bench, ())}
+        found += [f"{bench}, {e.name}" for e in figures if e.steady and e.value > old.get(e.name, e.value) * GROWTH]
+    return found
 
 
 def change(now: Figure, before: Figure | None) -> str:
