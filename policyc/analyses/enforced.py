@@ -7,12 +7,12 @@ image lets pass what the decisions trap, the outcome says so instead of believin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policyc.analyses.images import KINDS, read_image
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
-from policyc.semantics.policy import DEFAULT_RULE, PASSTHROUGH, STRICTNESS, Actions, DecisionMap, Policy
+from policyc.semantics.policy import DEFAULT_RULE, PASSTHROUGH, STRICTNESS, Actions, DecisionMap, Policy, Run
 from policyc.semantics.verdicts import Judge, Stretch, Verdict, View
 from policyc.semantics.wording import condition_text
 from policyc.targets.registry import target
@@ -94,15 +94,36 @@ def exits(name: str, images: Mapping[str, bytes]) -> tuple[Intervals, ...]:
     return tuple(out)
 
 
-def enforced(
-    policy: Policy, decisions: DecisionMap, name: str, exiting: Sequence[Intervals]
-) -> tuple[tuple[Enforced, ...], ...]:
-    """By column, what becomes of every access of one variant on a target. exiting: of ``exits``.
+Columns = tuple[tuple[Enforced, ...], ...]
+"""By column, runs that cover its whole space; neighbours differ."""
 
-    Runs cover each column's whole space; neighbours differ.
-    """
-    judge = Judge(policy, decisions, View(name, subtract(_EVERY, target(name).msr_windows)))
-    return tuple(tuple(_joined(_column(judge, column, exiting[column]))) for column in COLUMNS)
+
+class Enforcer:
+    """Answers for all variants and targets of one policy; what several of them share is worked out once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._alike = not any(rule.conditions for rule in policy.rules)
+        self._known: dict[tuple[Hashable, ...], tuple[tuple[Run, ...], tuple[Enforced, ...]]] = {}
+
+    def columns(self, decisions: DecisionMap, name: str, exiting: Sequence[Intervals]) -> Columns:
+        """What becomes of every access of one variant on a target. exiting: of ``exits``."""
+        judge = Judge(self.policy, decisions, View(name, subtract(_EVERY, target(name).msr_windows)))
+        return tuple(self._column(judge, column, exiting[column]) for column in COLUMNS)
+
+    def _column(self, judge: Judge, column: int, exiting: Intervals) -> tuple[Enforced, ...]:
+        """Where no rule has conditions, the direction of an access makes no difference; ports are the same everywhere."""
+        decisions = judge.decisions
+        runs = decisions.columns[column]
+        if column <= MSR_WRITE:
+            where: Hashable = (judge.view.target, decisions.defaults.outside, decisions.defaults.msr)
+        else:
+            where = decisions.defaults.io
+        key = (id(runs), COLUMN_WIDTHS[column] if self._alike else column, where, exiting)
+        if key not in self._known:
+            # The runs are kept beside the answer, so that no others get their id.
+            self._known[key] = runs, tuple(_joined(_column(judge, column, exiting)))
+        return self._known[key][1]
 
 
 def _column(judge: Judge, column: int, exiting: Intervals) -> Iterator[Enforced]:

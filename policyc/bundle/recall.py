@@ -76,6 +76,11 @@ def _untold(manifest: Manifest) -> Iterator[str]:
                 yield f"variants[{number}].decisions: {name}: they do not end at {last:#x}"
         if not {"msr", "io", "outside"} <= set(each["defaults"]):
             yield f"variants[{number}].defaults: one of msr, io and outside is missing"
+    conditional = [bool(each["conditions"]) for each in manifest.document["rules"]]
+    chains = {tuple(chain) for runs in decisions for _, _, chain in runs}
+    for chain in sorted(chains):
+        if any(each < 0 or not conditional[each] for each in chain[:-1]) or (chain[-1] >= 0 and conditional[chain[-1]]):
+            yield f"decisions: {list(chain)}: all rules but the last have conditions, the last has none"
     known = {(each.profile, each.vcpu_class) for each in manifest.variants}
     classes = range(len(manifest.vcpu_classes))
     needed = {(each, number) for each in (manifest.profile, *(each[0] for each in known)) for number in classes}

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from policyc import __version__
 from policyc.analyses.compare import Pair
 from policyc.analyses.diff import CHANGES, KINDS, Difference, Fate, Found, Side, differences
-from policyc.analyses.enforced import KINDS_OF_OUTCOME, UNENFORCED, Enforced, Outcome, Way, enforced, exits
+from policyc.analyses.enforced import KINDS_OF_OUTCOME, UNENFORCED, Enforced, Enforcer, Outcome, Way, exits
 from policyc.analyses.summary import Stretch, summarise
 from policyc.database.names import Database
 from policyc.reports.cells import safe
@@ -76,6 +76,7 @@ class _Ink:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self._enforcer = Enforcer(subject.side.policy)
         self.outcomes: _Once[Outcome] = _Once()
         self.runs: _Once[tuple[int, ...]] = _Once()
         self.tables: _Once[tuple[Stretch, ...]] = _Once()
@@ -91,7 +92,7 @@ class _Ink:
                 exiting = exits(name, self.subject.images[variant][name])
             except ValueError as reason:
                 raise UnreadableError(f"{self.subject.said}: {reason}") from None
-            found = enforced(self.subject.side.policy, decisions, name, exiting)
+            found = self._enforcer.columns(decisions, name, exiting)
             self._drawn[key] = [self.runs.number(self._flat(column)) for column in found]
         return {"columns": self._drawn[key], "table": self._table(decisions)}
 

@@ -22,6 +22,14 @@
     shadow: "shadow", const: "const", drop: "drop", inject: "inject", kill: "kill", same: "as before", opens: "opens",
     closes: "closes", changes: "changes",
   };
+  const MEANINGS = {
+    passes: "reaches the hardware without an exit", relayed: "exits, and the handler passes it on as it is",
+    mask: "the handler passes it on with some bits changed", forward: "a function of the hypervisor handles it",
+    exit: "the hypervisor's exit hook handles it", notify: "user space handles it", shadow: "a copy for each vCPU stands for the register",
+    const: "a read gives a fixed value", drop: "a write does nothing, a read gives nothing", inject: "the guest gets an exception",
+    kill: "the machine is stopped", same: "fares as it did", opens: "reaches the hardware now, and did not before",
+    closes: "reached the hardware before, and does not now", changes: "something else becomes of it",
+  };
   const REASONS = {
     rule: "", default: "no rule names it: the default",
     outside: "the processor has no bit for it, so it always exits",
@@ -274,8 +282,10 @@
       this.place();
     }
 
-    /** Beside each row a mark in the colour of the strictest kind in it other than the ground, for what is small. */
+    /** Beside each row a mark in the colour of the strictest kind in it other than the ground (of changes, of what opens
+        first), for what is small. */
     ticks(pixels, ratio) {
+      const graver = state.mode === "change" ? (one, other) => other === 0 || (one > 0 && one < other) : (one, other) => one > other;
       const { plain } = ink[state.mode === "change" ? "change" : "outcome"];
       const width = Math.round(STRIP * ratio), height = Math.ceil(this.shownRows) * pixels;
       Object.assign(this.strip, { width, height });
@@ -286,7 +296,7 @@
         let kind = -1;
         for (let at = (this.top + row) * ROW; at < (this.top + row + 1) * ROW; at++) {
           const here = this.kinds[this.cells[at]];
-          if (this.match[at] && here !== this.ground && here > kind) kind = here;
+          if (this.match[at] && here !== this.ground && (kind < 0 || graver(here, kind))) kind = here;
         }
         if (kind >= 0) out.fill(plain[kind], row * pixels * width, (row + 1) * pixels * width);
       }
@@ -361,7 +371,7 @@
       this.across.style.width = `${this.shownColumns * this.cell}px`;
       this.across.replaceChildren(...labels(this.left, this.shownColumns, step(this.cell, 34), (at) => at.toString(16).padStart(2, "0"), "left"));
       const digits = this.hi > 0xffff ? 8 : 4;
-      this.down.replaceChildren(...labels(this.top, this.shownRows, step(this.cell, 18), (at) => hex(this.lo + at * ROW, digits), "top"));
+      this.down.replaceChildren(...labels(this.top, this.shownRows, step(this.cell, 28), (at) => hex(this.lo + at * ROW, digits), "top"));
       for (const each of this.down.children) each.style.marginTop = `${Math.min(this.cell, 16) / 2}px`;
     }
 
@@ -696,7 +706,7 @@
     const tilesOf = (kinds) => kinds.flatMap((kind) => {
       const plain = value(kind), line = value(`${kind}-ink`), pattern = PATTERNS[kind] || (() => false);
       return [faded, (colour) => colour].map((shade) => {
-        const [base, mark] = [packed(shade(plain)), packed(shade(kind === "relayed" ? line : line.map((each, at) => Math.round(0.6 * each + 0.4 * plain[at]))))];
+        const [base, mark] = [packed(shade(plain)), packed(shade(kind === "relayed" ? line : line.map((each, at) => Math.round(0.5 * each + 0.5 * plain[at]))))];
         return Uint32Array.from({ length: TILE * TILE }, (_, at) => (pattern(at % TILE, Math.floor(at / TILE)) ? mark : base));
       });
     });
@@ -724,6 +734,8 @@
 
   const stepsText = (steps) => steps.map(([when, actions], at) => (when ? `${actions} if ${when}` : at > 0 ? `else ${actions}` : actions)).join("; ");
 
+  const rowWords = new Map();
+
   function rangeTables() {
     const side = shownSide(), at = state.mode === "before" ? 0 : data.sides.length - 1;
     const table = side.tables[state.view.sides[at].table];
@@ -741,10 +753,15 @@
     byId("tables").replaceChildren(make("p", { class: "note" }, "As the policy decides; each port by itself, whatever the width of the access that touches it."), ...parts);
   }
 
-  function rowFound(side, space, [lo, hi, , kind, steps, rules]) {
+  function rowFound(side, space, row) {
+    const [lo, hi, , kind, steps, rules] = row;
     if (state.mode !== "change" && state.kinds.size && !state.kinds.has(kind)) return false;
-    const each = { words: [stepsText(steps), ...rules.flatMap((rule) => ruleWords(side, rule))].join("\n").toLowerCase(), places: rules.map((rule) => place(side, rule)) };
-    return state.tests.every((test) => test.outcome(each) || test.holds(space, lo, hi));
+    if (state.tests.length === 0) return true;
+    if (!rowWords.has(row)) {
+      const words = [stepsText(steps), ...rules.flatMap((rule) => ruleWords(side, rule))].join("\n").toLowerCase();
+      rowWords.set(row, { words, places: rules.map((rule) => place(side, rule)) });
+    }
+    return state.tests.every((test) => test.outcome(rowWords.get(row)) || test.holds(space, lo, hi));
   }
 
   function changeTable() {
@@ -784,13 +801,13 @@
     for (const map of maps) map.tally(counts);
     byId("legend").replaceChildren(...kinds.map((kind, number) => make("li", {}, (() => {
       const button = make("button", {
-        type: "button", "aria-pressed": String(state.kinds.has(number)), "data-kind": kind,
+        type: "button", "aria-pressed": String(state.kinds.has(number)), "data-kind": kind, title: MEANINGS[kind],
         onclick: () => {
           if (!state.kinds.delete(number)) state.kinds.add(number);
           button.setAttribute("aria-pressed", String(state.kinds.has(number)));
           refilter();
         },
-      }, swatch(kind), WORDS[kind], make("small", {}, grouped(counts[number])));
+      }, swatch(kind), WORDS[kind], counts[number] ? make("small", {}, grouped(counts[number])) : "");
       button.disabled = counts[number] === 0 && !state.kinds.has(number);
       return button;
     })())));

@@ -56,10 +56,13 @@ def read(name: str) -> Policy:
     return pipeline.front(str(ROOT / "examples" / name), database=DATABASE).policy
 
 
-def runs(policy: Policy, variant: Variant, name: str) -> tuple[tuple[subject.Enforced, ...], ...]:
+enforcer = cache(subject.Enforcer)
+
+
+def runs(policy: Policy, variant: Variant, name: str) -> subject.Columns:
     decisions = decide(policy, variant)
     images = {each.name: each.data for each in target(name).images(policy, decisions)}
-    return subject.enforced(policy, decisions, name, subject.exits(name, images))
+    return enforcer(policy).columns(decisions, name, subject.exits(name, images))
 
 
 def accesses(column: int, run: subject.Enforced) -> Iterator[Access]:
@@ -116,7 +119,7 @@ def test_an_image_that_lets_pass_what_the_decisions_trap_is_told_of() -> None:
     """Bits of an empty bitmap: nothing exits but what has no bit."""
     policy = read("every action")
     exits = subject.exits("vmx", {"msr.bin": bytes(4096), "io.bin": bytes(8192)})
-    found = subject.enforced(policy, decide(policy, Variant()), "vmx", exits)
+    found = subject.Enforcer(policy).columns(decide(policy, Variant()), "vmx", exits)
     (run,) = [each for each in found[0] if each.lo == 0x10]
     assert run.outcome == subject.Outcome(False, (subject.Way("", policy.rules[0].actions, 0, subject.UNENFORCED),))
     assert run.outcome.kind == subject.PASSES
@@ -126,7 +129,7 @@ def test_an_image_that_lets_pass_what_the_decisions_trap_is_told_of() -> None:
 def test_an_msr_that_exits_without_a_decision_is_told_of() -> None:
     policy = read("widths.pol")
     exits = subject.exits("vmx", {"msr.bin": b"\1" + bytes(4095), "io.bin": bytes(8192)})
-    first = subject.enforced(policy, decide(policy, Variant()), "vmx", exits)[0][0]
+    first = subject.Enforcer(policy).columns(decide(policy, Variant()), "vmx", exits)[0][0]
     assert (first.lo, first.hi) == (0, 0)
     assert first.outcome == subject.Outcome(True, (subject.Way("", PASSTHROUGH, None, subject.EXTRA),))
 

@@ -161,12 +161,10 @@ def edited(bundle: Path, edit: Callable[[dict[str, Any]], None]) -> str:
             rdmsr=document["variants"][0]["decisions"]["in width 1"]
         ),
         lambda document: document["variants"][0]["defaults"].pop("io"),
-        lambda document: (
-            [each.update(profile="hardened", vcpu_class=0) for each in document["variants"][:1]]
-            and document.update(variants=document["variants"][:1])
-        ),
+        lambda document: document.update(variants=document["variants"][1:]),
+        lambda document: document["rules"][1].update(conditions=["cpl == 0x0"]),
     ],
-    ids=["no decisions", "decisions of another space", "no default", "no base policy"],
+    ids=["no decisions", "decisions of another space", "no default", "no base policy", "no last rule"],
 )
 def test_a_manifest_that_does_not_tell_all_is_refused(
     command: list[str], edit: Callable[[dict[str, Any]], None], bundle: Path, capsys: pytest.CaptureFixture[str]

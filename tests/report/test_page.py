@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -288,7 +289,7 @@ def test_the_pointer_shows_what_lies_under_it_also_where_the_map_is_enlarged(tab
     tab.point(box[0] + 24 * 4 + 12, box[1] + 24 * 2 + 12)
     assert here(tab).startswith("Port 0x204")
     labels = tab.run("[...document.querySelectorAll('.down')[0].children].map((each) => each.textContent)")
-    assert labels[:2] == ["0x0000", "0x0100"]
+    assert labels[:2] == ["0x0000", "0x0200"]
     tab.press("0")
     assert tab.run("document.querySelectorAll('.frame canvas')[0].width") == 768
 
@@ -396,6 +397,30 @@ def test_findings_lead_to_their_places(tab: Page, report: Path) -> None:
         ".querySelector('button').click()"
     )
     assert spoken(tab).startswith("MSR 0x3a IA32_FEATURE_CONTROL")
+
+
+def test_an_image_that_opens_what_the_policy_closes_is_said_at_the_top(tab: Page, folder: Path) -> None:
+    """A bundle whose image was altered, and whose hash was made to fit."""
+    policy, bundle = folder / "uart.pol", folder / "uart.bundle"
+    policy.write_text("language 1\ntarget vmx\ndefault passthrough\nintercept io 0x3f8..0x3ff\n")
+    assert frame.run(["compile", str(policy), "-o", str(bundle)]) == 0
+    tab.open(drawn(folder, bundle, name="honest.html"))
+    assert tab.run("document.getElementById('warning').hidden")
+    image, manifest = bundle / "io.bin", bundle / "manifest.json"
+    old, new = image.read_bytes(), bytes(8192)
+    image.write_bytes(new)
+    hashes = [hashlib.sha256(data).hexdigest() for data in (old, new)]
+    manifest.write_text(manifest.read_text().replace(*hashes))
+    tab.open(drawn(folder, bundle, name="altered.html"))
+    assert "an image lets pass what the decisions beside it trap" in tab.run(
+        "document.getElementById('warning').textContent"
+    )
+    assert not tab.run("document.getElementById('warning').hidden")
+    assert cell(tab, 0, 0x3F8) == css(tab, "passes")
+    focus(tab, 0)
+    find(tab, "io:0x3f8")
+    tab.press("Enter")
+    assert "passes, though the policy says exit" in here(tab)
 
 
 # before and after
