@@ -14,7 +14,9 @@ every variant in which the two rules meet; nor where their conditions never hold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from policyc.semantics import clash_reports as reports
 from policyc.semantics.addresses import Names
@@ -31,9 +33,9 @@ from policyc.semantics.policy import (
     Rule,
 )
 from policyc.vocabulary import intervals
-from policyc.vocabulary.access import COLUMNS
+from policyc.vocabulary.access import COLUMNS, IO, MSR
 from policyc.vocabulary.diagnostic import Diagnostic, error
-from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.intervals import Interval, Intervals
 from policyc.vocabulary.typed import NamedTuple
 
 MOST = 100
@@ -41,11 +43,12 @@ MOST = 100
 
 
 class Contest(NamedTuple):
-    """Rules that share a layer, and the rules that would decide before them. profile: the one in which they meet."""
+    """Rules that share a layer, and the rules that would decide before them, to be asked for once. profile: the one in
+    which they meet."""
 
     code: str
     members: tuple[Member, ...]
-    deciders: tuple[Rule, ...]
+    deciders: Iterable[Rule]
     rivals: Callable[[Camp, Camp], bool]
     profile: str | None = None
 
@@ -83,37 +86,44 @@ def _contests(policy: Policy) -> Iterator[Contest]:
     yield _traps(imports, [*shared, *mains])
     if len({rule.module for rule in imports}) > 1:
         members = tuple(Member(rule, Camp(() if rule.traps else None, rule.module)) for rule in imports)
-        yield Contest("E203", members, tuple(_firm([*shared, *mains])), _allow_over_trap)
+        yield Contest("E203", members, _firm(chain(shared, mains)), _allow_over_trap)
     yield _traps(mains, shared)
     yield _overrides(shared, None)
+    own: dict[str | None, list[Rule]] = {}
+    private: dict[str | None, list[Rule]] = {}
+    for rule in rules:
+        if rule.profile is not None:
+            (own if rule.layer == LAYER_PROFILE else private).setdefault(rule.profile, []).append(rule)
     for profile in policy.profiles:
-        own = [rule for rule in rules if rule.layer == LAYER_PROFILE and rule.profile == profile.name]
-        mine = [rule for rule in overrides if rule.profile == profile.name]
-        yield _traps(own, [*shared, *mine], profile.name)
-        if any(rule.profile in profile.lineage for rule in overrides):
-            yield _overrides([r for r in overrides if r.profile in (None, *profile.lineage)], profile.name)
+        mine = own.get(profile.name, [])
+        yield _traps(mine, chain(shared, private.get(profile.name, ())), profile.name)
+        known = [name for name in profile.lineage if name in private]
+        above = [rule for name in known for rule in private[name]]
+        if above:
+            yield _overrides(sorted((*shared, *above), key=_number), profile.name)
         if len(profile.parents) > 1:
-            yield _siblings(policy, profile, overrides, own)
+            yield _siblings(policy, profile, chain(shared, above, mine), own)
 
 
 def _traps(rules: Sequence[Rule], above: Iterable[Rule], profile: str | None = None) -> Contest:
     """Traps of one layer; its own allows decide before them."""
     allows = [rule for rule in rules if not rule.traps]
     members = tuple(Member(rule, Camp(rule.actions)) for rule in rules if rule.traps)
-    return Contest("E201", members, tuple(_firm([*above, *allows])), _different, profile)
+    return Contest("E201", members, _firm(chain(above, allows)), _different, profile)
 
 
 def _overrides(rules: Sequence[Rule], profile: str | None) -> Contest:
     files = {rule.module for rule in rules}
     allows = [rule for rule in rules if not rule.traps] if len(files) == 1 else []
     members = tuple(Member(rule, Camp(_does(rule), rule.module)) for rule in rules)
-    return Contest("E202", members, tuple(_firm(allows)), _override_rivals, profile)
+    return Contest("E202", members, _firm(allows), _override_rivals, profile)
 
 
-def _siblings(policy: Policy, profile: Profile, overrides: Iterable[Rule], own: Iterable[Rule]) -> Contest:
-    """Profiles that this one extends and of which neither extends the other."""
+def _siblings(
+    policy: Policy, profile: Profile, above: Iterable[Rule], own: Mapping[str | None, Sequence[Rule]]
+) -> Contest:
+    """Profiles that this one extends and of which neither extends the other. own: rules by profile, overrides left out."""
     lineage = {each.name: each.lineage for each in policy.profiles}
-    ancestors = set(profile.lineage[:-1])
 
     def rivals(left: Camp, right: Camp) -> bool:
         if left.does == right.does or left.profile is None or right.profile is None:
@@ -124,15 +134,17 @@ def _siblings(policy: Policy, profile: Profile, overrides: Iterable[Rule], own: 
 
     members = tuple(
         Member(rule, Camp(_does(rule), profile=rule.profile))
-        for rule in policy.rules
-        if rule.layer == LAYER_PROFILE and rule.profile in ancestors
+        for rule in sorted((rule for name in profile.lineage[:-1] for rule in own.get(name, ())), key=_number)
     )
-    above = [rule for rule in overrides if rule.profile in (None, *profile.lineage)]
-    return Contest("E201", members, tuple(_firm([*above, *own])), rivals, profile.name)
+    return Contest("E201", members, _firm(above), rivals, profile.name)
 
 
-def _firm(rules: Iterable[Rule]) -> list[Rule]:
-    return [rule for rule in rules if not rule.conditions]
+def _firm(rules: Iterable[Rule]) -> Iterator[Rule]:
+    return (rule for rule in rules if not rule.conditions)
+
+
+def _number(rule: Rule) -> int:
+    return rule.number
 
 
 def _does(rule: Rule) -> Actions | None:
@@ -158,9 +170,10 @@ def _override_rivals(left: Camp, right: Camp) -> bool:
 
 def _clashes(policy: Policy, contest: Contest, limit: int) -> list[tuple[Pair, Intervals, int]]:
     """Pairs with the addresses and the columns at which they clash, by the later rule."""
-    camps = {member.camp for member in contest.members}
-    if len(camps) < 2 or limit <= 0:
+    members = _meeting(contest.members) if limit > 0 else []
+    if len(members) < 2:
         return []
+    contest = contest._replace(members=tuple(members), deciders=tuple(contest.deciders))
     search = Search(contest.rivals, limit)
     where: dict[int, tuple[Intervals, int]] = {}
     for members, deciders in _by_vcpus(policy, contest):
@@ -176,6 +189,44 @@ def _clashes(policy: Policy, contest: Contest, limit: int) -> list[tuple[Pair, I
             if pair.later.number not in where:
                 where[pair.later.number] = _where(pair, decided)
     return [(pair, *where[number]) for number, pair in sorted(search.found.items())]
+
+
+def _meeting(members: Sequence[Member]) -> list[Member]:
+    """The members at whose addresses one of another camp lies too. Of most policies these are few, and only they are
+    compared column by column."""
+    if len({member.camp for member in members}) < 2:
+        return []
+    camps: dict[tuple[str, Camp], list[Interval]] = {}
+    for rule, camp in members:
+        camps.setdefault((rule.space, camp), []).extend(rule.ranges)
+    shared = {
+        space: _covered_twice(intervals.normal(ranges) for (where, _), ranges in camps.items() if where == space)
+        for space in (MSR, IO)
+    }
+    return [each for each in members if _touches(each.rule.ranges, shared[each.rule.space])]
+
+
+def _covered_twice(sets: Iterable[Intervals]) -> Intervals:
+    """Addresses in more than one of the sets."""
+    out: list[Interval] = []
+    reach = -1
+    for lo, hi in sorted(pair for each in sets for pair in each):
+        if lo <= reach:
+            out.append((lo, min(hi, reach)))
+        reach = max(reach, hi)
+    return intervals.normal(out)
+
+
+def _touches(ranges: Intervals, others: Intervals) -> bool:
+    for lo, hi in ranges if others else ():
+        at = bisect_left(others, lo, key=_last)
+        if at < len(others) and others[at][0] <= hi:
+            return True
+    return False
+
+
+def _last(interval: Interval) -> int:
+    return interval[1]
 
 
 def _decided(deciders: Sequence[Rule]) -> list[Intervals]:
