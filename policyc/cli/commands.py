@@ -9,7 +9,7 @@ from __future__ import annotations
 
 GROUPS = (
     ("write and check policies", ("compile", "check", "test", "lint", "fmt", "lsp")),
-    ("ask", ("explain", "show", "diff", "report", "prove", "decompile", "audit", "msr", "port", "rule")),
+    ("ask", ("explain", "show", "diff", "report", "prove", "decompile", "audit", "textconv", "msr", "port", "rule")),
     ("try on processors", ("verify",)),
     ("run guests", ("run", "exec", "profile")),
     ("about policyc", ("completion", "help", "version")),

@@ -194,13 +194,13 @@ def _of_revision(word: str, names: Database) -> Side:
     revision, colon, path = word.removeprefix(GIT).partition(":")
     if not (revision and colon and path) or revision.startswith("-"):
         raise UsageError(f"`{word}` names no policy of a revision", "write git:REVISION:PATH, such as git:main:vm.pol")
-    top = _git(".", "rev-parse", "--show-toplevel").decode().rstrip("\n")
+    top = git(".", "rev-parse", "--show-toplevel").decode().rstrip("\n")
     if path.startswith("./"):
-        prefix = _git(".", "rev-parse", "--show-prefix").decode().rstrip("\n")
+        prefix = git(".", "rev-parse", "--show-prefix").decode().rstrip("\n")
         path = os.path.normpath(os.path.join(prefix, path))
     folder, _, name = path.rpartition("/")
     wanted = [] if name.endswith(".pol") else [f":(glob){name}"]
-    archive = _git(top, "archive", "--format=tar", f"{revision}:{folder}", "--", *wanted, ":(glob)**/*.pol")
+    archive = git(top, "archive", "--format=tar", f"{revision}:{folder}", "--", *wanted, ":(glob)**/*.pol")
     with TemporaryDirectory() as scratch:
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             _unpack(packed, scratch)
@@ -229,7 +229,7 @@ def _unpack(packed: TarFile, folder: str) -> None:
             stream.write(content.read())
 
 
-def _git(folder: str, *words: str) -> bytes:
+def git(folder: str, *words: str) -> bytes:
     """What a git command prints; UnreadableError with its own words where it fails."""
     import subprocess
 

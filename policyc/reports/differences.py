@@ -275,7 +275,7 @@ def _tagged(risk: Risk, names: Database) -> str:
 
 def markdown(old: Subject, new: Subject, comparison: Comparison, names: Database, risk: Sequence[Risk] | None) -> str:
     """For a review comment: one table for each kind; nothing of a policy's text is read as markup."""
-    title = f"**policyc diff** {_code(old.said)} → {_code(new.said)}"
+    title = f"**policyc diff** {markdown_code(old.said)} → {markdown_code(new.said)}"
     if comparison.same:
         return f"{title}\n\nNo difference.\n"
     lines = [title, ""]
@@ -309,7 +309,8 @@ def _row(old: Subject, new: Subject, found: Found, comparison: Comparison, names
         told = lines_of(side, each, fate, scope, profile)
         cells.append(
             "<br>".join(
-                f"{_plain(line.does)}, {_plain(line.where)}" + (f": {_code(_cut(line.text))}" if line.text else "")
+                f"{_plain(line.does)}, {_plain(line.where)}"
+                + (f": {markdown_code(_cut(line.text))}" if line.text else "")
                 for line in told
             )
         )
@@ -321,7 +322,7 @@ def _plain(words: str) -> str:
     return "".join(char if char.isalnum() or char in " ,.;:()/=+-%" else f"&#{ord(char)};" for char in safe(words))
 
 
-def _code(words: str) -> str:
+def markdown_code(words: str) -> str:
     return f"<code>{_plain(words)}</code>"
 
 
