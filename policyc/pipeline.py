@@ -152,13 +152,15 @@ def judge(read: Front, database: Database, targets: tuple[str, ...] | None = Non
     from policyc.emitters.functions import problems
     from policyc.semantics.check import check
     from policyc.semantics.limits import few
-    from policyc.semantics.outcomes import failures, run_tests
 
     policy = read.policy
     maps = decide_all(policy)
     chosen = select(policy, tuple(maps.values()), targets)
     found = [*read.diagnostics, *chosen.diagnostics, *check(policy, maps, database), *problems(policy)]
-    found += failures(run_tests(policy, maps, database))
+    if policy.tests:
+        from policyc.semantics.outcomes import failures, run_tests
+
+        found += failures(run_tests(policy, maps, database))
     diagnostics = few(found)
     if any(each.severity == ERROR for each in diagnostics):
         raise PolicyError(diagnostics)

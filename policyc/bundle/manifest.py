@@ -7,7 +7,6 @@ item a line so that two manifests can be compared with ``diff``; no time, no abs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from policyc import __version__
@@ -23,6 +22,7 @@ from policyc.targets.registry import target
 from policyc.targets.selection import Selection
 from policyc.vocabulary.access import COLUMN_NAMES
 from policyc.vocabulary.diagnostic import PolicyError, error
+from policyc.vocabulary.digest import sha256
 
 T = TypeVar("T")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 
 COLUMNS = 80
 TAB = 8
@@ -28,6 +27,8 @@ def comment(text: str) -> str:
 
 def wrapped(text: str, tabs: int) -> tuple[str, ...]:
     """A comment's text in lines that fit behind ``tabs`` tabs and `` * ``."""
+    import textwrap
+
     return tuple(textwrap.wrap(comment(text), COLUMNS - TAB * tabs - 3, break_long_words=True))
 
 

@@ -12,11 +12,11 @@ from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.span import Span
 
-_OF_C = re.compile(
+_OF_C = (
     r"u?int\w*_t|U?INT\w*_(MIN|MAX|C)|(size|ptrdiff|max_align|nullptr)_t|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_\w*"
     r"|NULL|offsetof|linux|unix|i386|mem(cpy|set|move|cmp)"
 )
-"""Names of the freestanding headers, macros that compilers predefine, and what they may call on their own."""
+"""Names of the freestanding headers, macros that compilers predefine, and what they may call on their own. Compiled where a policy has a function."""
 
 
 def problems(policy: Policy) -> list[Diagnostic]:
@@ -28,7 +28,7 @@ def problems(policy: Policy) -> list[Diagnostic]:
         before, there = first.setdefault(name, (space, span))
         if name in found:
             continue
-        if not usable_in_c(name) or _OF_C.fullmatch(name) or name.lower().startswith(ours):
+        if not usable_in_c(name) or re.fullmatch(_OF_C, name) or name.lower().startswith(ours):
             said = f"the exit handler cannot call a function `{ctext.comment(name)}`: C or the handler itself has that name"
             found[name] = error("E066", said, span, helps=("choose another name for the function",))
         elif before != space:

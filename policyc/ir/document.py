@@ -10,6 +10,7 @@ from bisect import bisect_right
 from typing import Any, NamedTuple
 
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError, error
+from policyc.vocabulary.digest import sha256
 from policyc.vocabulary.span import Source, Span
 
 MAX_BYTES = 64 << 20
@@ -42,8 +43,6 @@ class Node(NamedTuple):
 
 def decode_json(name: str, data: bytes) -> Source:
     """The text of a document, in UTF-8 as RFC 8259 wants it. Raises PolicyError E002."""
-    from hashlib import sha256
-
     digest = sha256(data).hexdigest()
     try:
         return Source(name, data.removeprefix(b"\xef\xbb\xbf").decode("utf-8"), digest)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from policyc.proof.rows import number
+from policyc.vocabulary.typed import TYPE_CHECKING
 
-Verdict = TypeVar("Verdict")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Verdict = TypeVar("Verdict")
 Piece = tuple[int, int, int]
 """Ports lo..hi, and the number of the answer that holds for each of them."""
 Run = tuple[tuple[int, ...], int]

@@ -18,7 +18,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from policyc.semantics import clash_reports as reports
 from policyc.semantics.addresses import Names
 from policyc.semantics.conditions import disjoint
 from policyc.semantics.overlaps import Camp, Member, Pair, Search, TooManyConditions
@@ -64,6 +63,8 @@ def conflicts(policy: Policy, names: Names | None = None) -> list[Diagnostic]:
             said = "more conditional rules overlap here than can be compared"
             found.append(error("E004", said, reason.rule.span, helps=("give rules that overlap the same action",)))
             continue
+        if clashes:
+            from policyc.semantics import clash_reports as reports
         for pair, overlap, columns in clashes:
             if (contest.code, pair.later.number) not in told:
                 told.add((contest.code, pair.later.number))

@@ -7,7 +7,6 @@ from policyc.syntax.builder import TreeBuilder
 from policyc.syntax.lalr import Unexpected, reducers
 from policyc.syntax.lalr import parse as parse_piece
 from policyc.syntax.statements import CLOSE, COMMENT, MAX_MISTAKES, PROFILE_HEAD, STATEMENT, TEST_HEAD, Piece, pieces
-from policyc.syntax.waivers import read_waiver
 from policyc.vocabulary.diagnostic import Diagnostic, error
 from policyc.vocabulary.span import Source, Span
 
@@ -109,6 +108,8 @@ class _Parser:
         return self.source.position(start)[0], self.source.position(max(start, end - 1))[0]
 
     def waive(self, comment: tree.Comment, covers: tuple[int, int]) -> None:
+        from policyc.syntax.waivers import read_waiver
+
         waiver = read_waiver(self.source, comment, covers, self.problems)
         if waiver is not None:
             self.waivers.append(waiver)

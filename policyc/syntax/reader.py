@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from policyc.vocabulary.diagnostic import Diagnostic, Label, PolicyError, error
+from policyc.vocabulary.digest import sha256
 from policyc.vocabulary.span import Source, Span
 
 MAX_LINE = 1 << 20
@@ -15,9 +16,11 @@ _IMAGE_SIZES = {
     8192: "a pair of VMX I/O bitmaps, or an SVM MSRPM",
     12288: "an SVM IOPM",
 }
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-_MARKER = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?=[ \r\n]|\Z)", re.MULTILINE)
-_LONG = re.compile(rf"[^\r\n]{{{MAX_LINE + 1}}}")
+_HIDDEN = "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+_MARKER = r"^(?:<{7}|\|{7}|={7}|>{7})(?=[ \r\n]|\Z)"
+_LONG = rf"[^\r\n]{{{MAX_LINE + 1}}}"
+_LAID_OUT = dict.fromkeys(b"\t\n\f\r")
+"""The characters that lay a text out: none is printable, and all may stand in it."""
 _MOST = 20
 
 
@@ -27,8 +30,6 @@ def decode(name: str, data: bytes) -> Source:
     name: what messages call it. Raises PolicyError: E002 (not UTF-8 text), E004 (a line of over 1 MiB), E005 (merge
     conflict), E006 (characters that a reviewer cannot see).
     """
-    from hashlib import sha256
-
     digest = sha256(data).hexdigest()
     if data[:3] == b"\xef\xbb\xbf":
         data = data[3:]
@@ -102,13 +103,15 @@ def _nul(source: Source, data: bytes) -> Diagnostic:
 
 def hidden(text: str) -> str | None:
     """The first character of a text that a reviewer cannot see; None if there is none."""
-    found = _HIDDEN.search(text)
+    found = re.search(_HIDDEN, text)
     return None if found is None else found.group()
 
 
 def _hidden(source: Source) -> list[Diagnostic]:
+    if source.text.translate(_LAID_OUT).isprintable():
+        return []
     found: list[Diagnostic] = []
-    for match in _HIDDEN.finditer(source.text):
+    for match in re.finditer(_HIDDEN, source.text):
         if len(found) == _MOST:
             break
         char = match.group()
@@ -126,7 +129,9 @@ def _hidden(source: Source) -> list[Diagnostic]:
 
 
 def _conflicts(source: Source) -> list[Diagnostic]:
-    marks = [Span(source, each.start(), each.end()) for each in _MARKER.finditer(source.text)]
+    if "<" * 7 not in source.text:
+        return []
+    marks = [Span(source, *each.span()) for each in re.finditer(_MARKER, source.text, re.MULTILINE)]
     found: list[Diagnostic] = []
     for at, span in enumerate(marks):
         if span.text[0] != "<" or len(found) == _MOST:
@@ -152,7 +157,7 @@ def _conflicts(source: Source) -> list[Diagnostic]:
 def _long_line(source: Source) -> list[Diagnostic]:
     if len(source.text) <= MAX_LINE:
         return []
-    match = _LONG.search(source.text)
+    match = re.search(_LONG, source.text)
     if match is None:
         return []
     return [

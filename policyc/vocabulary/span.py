@@ -1,6 +1,6 @@
 """Places in a source text. Offsets are counted in characters from 0; lines and columns from 1."""
 
-# Annotations are evaluated here: as text, typing would compile each field's, half of this file's import time.
+from __future__ import annotations
 
 from bisect import bisect_right
 
@@ -90,6 +90,6 @@ class Span(NamedTuple):
     def column(self) -> int:
         return self.source.position(self.start)[1]
 
-    def to(self, other: "Span") -> "Span":
+    def to(self, other: Span) -> Span:
         """The smallest span that covers both; both must be of one source."""
         return Span(self.source, min(self.start, other.start), max(self.end, other.end))
