@@ -7,7 +7,7 @@ image lets pass what the decisions trap, the outcome says so instead of believin
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policyc.analyses.images import KINDS, read_image
@@ -16,7 +16,7 @@ from policyc.semantics.policy import DEFAULT_RULE, PASSTHROUGH, STRICTNESS, Acti
 from policyc.semantics.verdicts import Judge, Stretch, Verdict, View
 from policyc.semantics.wording import condition_text
 from policyc.targets.registry import target
-from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IN1, MSR_LAST, MSR_WRITE, OUT1, PORT_LAST
+from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IN1, IO_COLUMNS, MSR_LAST, MSR_WRITE, OUT1, PORT_LAST
 from policyc.vocabulary.intervals import Intervals, normal, subtract, union
 
 PASSES, RELAYED = "passes", "relayed"
@@ -73,6 +73,11 @@ class Enforced(NamedTuple):
     outcome: Outcome
 
 
+def port_bits(name: str, images: Mapping[str, bytes]) -> Intervals:
+    """The ports whose bit makes a one-byte access exit; all of them on a target without an I/O bitmap."""
+    return exits(name, images)[IN1]
+
+
 def exits(name: str, images: Mapping[str, bytes]) -> tuple[Intervals, ...]:
     """By column, where the accesses start that exit on a target with these images. Raises ValueError for a file that
     is not the image its name says."""
@@ -111,6 +116,12 @@ class Enforcer:
         judge = Judge(self.policy, decisions, View(name, subtract(_EVERY, target(name).msr_windows)))
         return tuple(self._column(judge, column, exiting[column]) for column in COLUMNS)
 
+    def ports(self, decisions: DecisionMap, name: str, bits: Intervals) -> Columns:
+        """By port column, what becomes of each port by itself: as if an access of any width touched no other. bits: of
+        ``port_bits``. What a rule names is what it decides here, whatever its neighbours do to wider accesses."""
+        judge = Judge(self.policy, decisions, View(name, ()))
+        return tuple(tuple(_joined(_alone(judge, column, bits))) for column in IO_COLUMNS)
+
     def _column(self, judge: Judge, column: int, exiting: Intervals) -> tuple[Enforced, ...]:
         """Where no rule has conditions, the direction of an access makes no difference; ports are the same everywhere."""
         decisions = judge.decisions
@@ -127,24 +138,42 @@ class Enforcer:
 
 
 def _column(judge: Judge, column: int, exiting: Intervals) -> Iterator[Enforced]:
+    last = MSR_LAST if column <= MSR_WRITE else PORT_LAST
+    found = _cut(judge, column, judge.stretches(column, 0, last), exiting)
+    yield from _unfiltered(found) if judge.view.target == "kvm" and column <= MSR_WRITE else found
+
+
+def _alone(judge: Judge, column: int, bits: Intervals) -> Iterator[Enforced]:
+    width = COLUMN_WIDTHS[column]
+    stretches = (Stretch(lo, hi, (chain,) * width) for lo, hi, chain in judge.decisions.columns[column])
+    return _cut(judge, column, stretches, bits)
+
+
+def _cut(judge: Judge, column: int, stretches: Iterable[Stretch], exiting: Intervals) -> Iterator[Enforced]:
+    """Outcomes of stretches, cut where exiting begins and ends."""
     known: dict[tuple[tuple[tuple[int, ...], ...], bool, bool], Outcome] = {}
-    unfiltered = judge.view.target == "kvm" and column <= MSR_WRITE
     lows = [lo for lo, _ in exiting]
-    for stretch in judge.stretches(column, 0, MSR_LAST if column <= MSR_WRITE else PORT_LAST):
+    for stretch in stretches:
         at = stretch.lo
         while at <= stretch.hi:
             hi, exit_ = _next(exiting, lows, at, stretch.hi)
-            if unfiltered and at <= X2APIC_LAST and hi >= X2APIC_FIRST:
-                hi = min(hi, X2APIC_FIRST - 1 if at < X2APIC_FIRST else X2APIC_LAST)
-                if at >= X2APIC_FIRST:
-                    yield Enforced(at, hi, Outcome(False, (Way("", PASSTHROUGH, None, X2APIC),)))
-                    at = hi + 1
-                    continue
             key = (stretch.chains, stretch.outside, exit_)
             if key not in known:
                 known[key] = _outcome(judge, stretch, column, exit_)
             yield Enforced(at, hi, known[key])
             at = hi + 1
+
+
+def _unfiltered(runs: Iterable[Enforced]) -> Iterator[Enforced]:
+    """With the MSRs that KVM never filters as they are."""
+    passes = Outcome(False, (Way("", PASSTHROUGH, None, X2APIC),))
+    for run in runs:
+        for lo, hi in subtract(((run.lo, run.hi),), _X2APIC):
+            if lo > X2APIC_LAST and run.lo <= X2APIC_LAST:
+                yield Enforced(max(run.lo, X2APIC_FIRST), X2APIC_LAST, passes)
+            yield run._replace(lo=lo, hi=hi)
+        if X2APIC_FIRST <= run.hi <= X2APIC_LAST:
+            yield Enforced(max(run.lo, X2APIC_FIRST), run.hi, passes)
 
 
 def _next(members: Intervals, lows: Sequence[int], at: int, last: int) -> tuple[int, bool]:

@@ -13,7 +13,17 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from policyc import __version__
 from policyc.analyses.compare import Pair
 from policyc.analyses.diff import CHANGES, KINDS, Difference, Fate, Found, Side, differences
-from policyc.analyses.enforced import KINDS_OF_OUTCOME, UNENFORCED, Enforced, Enforcer, Outcome, Way, exits
+from policyc.analyses.enforced import (
+    KINDS_OF_OUTCOME,
+    UNENFORCED,
+    Columns,
+    Enforced,
+    Enforcer,
+    Outcome,
+    Way,
+    exits,
+    port_bits,
+)
 from policyc.analyses.summary import Stretch, summarise
 from policyc.database.names import Database
 from policyc.reports.cells import safe
@@ -81,20 +91,28 @@ class _Ink:
         self.runs: _Once[tuple[int, ...]] = _Once()
         self.tables: _Once[tuple[Stretch, ...]] = _Once()
         self._numbers: dict[int, int] = {}
-        self._drawn: dict[tuple[Variant, str], list[int]] = {}
+        self._drawn: dict[tuple[Variant, str], dict[str, Any]] = {}
 
     def view(self, variant: Variant, name: str) -> dict[str, Any]:
-        """What stands in the page of one variant on one target: run lists by column, and its table."""
+        """What stands in the page of one variant on one target: run lists by column, those of ports by themselves
+        by port column, and its table."""
         decisions = self.subject.side.maps[variant]
         key = (variant, name)
         if key not in self._drawn:
+            images = self.subject.images[variant][name]
             try:
-                exiting = exits(name, self.subject.images[variant][name])
+                exiting, bits = exits(name, images), port_bits(name, images)
             except ValueError as reason:
                 raise UnreadableError(f"{self.subject.said}: {reason}") from None
-            found = self._enforcer.columns(decisions, name, exiting)
-            self._drawn[key] = [self.runs.number(self._flat(column)) for column in found]
-        return {"columns": self._drawn[key], "table": self._table(decisions)}
+            self._drawn[key] = {
+                "columns": self._numbered(self._enforcer.columns(decisions, name, exiting)),
+                "ports": self._numbered(self._enforcer.ports(decisions, name, bits)),
+                "table": self._table(decisions),
+            }
+        return self._drawn[key]
+
+    def _numbered(self, found: Columns) -> list[int]:
+        return [self.runs.number(self._flat(column)) for column in found]
 
     def _flat(self, runs: Sequence[Enforced]) -> tuple[int, ...]:
         """Lengths and outcomes in turn."""

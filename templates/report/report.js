@@ -9,7 +9,7 @@
   const after = data.sides[data.sides.length - 1];
   const before = data.sides.length === 2 ? data.sides[0] : null;
 
-  const PORTS = 0x10000, ROW = 256, PASSES = 0, MSR_COLUMNS = [0, 1], PORT_COLUMNS = [2, 3, 4, 5, 6, 7], ANY = -1;
+  const PORTS = 0x10000, ROW = 256, PASSES = 0, MSR_COLUMNS = [0, 1], PORT_COLUMNS = [2, 3, 4, 5, 6, 7], ALONE = -1;
   const CHANGE_KINDS = ["same", "opens", "closes", "changes"];
   const MOST_ROWS = 300, MOST_ZOOM = 16, LETTER_FROM = 16, TILE = 24;
   const LENS_COLUMNS = 16, LENS_ROWS = 7, LENS_WIDTH = 336, STRIP = 8;
@@ -34,7 +34,7 @@
     rule: "", default: "no rule names it: the default",
     outside: "the processor has no bit for it, so it always exits",
     past: "it runs past port 0xffff, so it always exits",
-    shared: "the policy passes it on, but the hardware cannot tell it from an access that traps",
+    shared: "the policy passes it, but it shares its bit with an access that traps",
     x2apic: "KVM never filters the x2APIC MSRs",
     unenforced: "WARNING: the decisions trap it, the image lets it pass",
     extra: "the image makes it exit, no decision does",
@@ -132,7 +132,7 @@
 
   /* state */
 
-  const state = { view: null, mode: before ? "change" : "after", access: ANY, kinds: new Set(), find: "", tests: [] };
+  const state = { view: null, mode: before ? "change" : "after", access: ALONE, kinds: new Set(), find: "", tests: [] };
   const modes = before ? [["before", "before"], ["after", "after"], ["change", "change"]] : [];
   let maps = [];
   let ink = null;
@@ -202,12 +202,20 @@
     get shownColumns() { return ROW / this.zoom; }
     get shownRows() { return Math.max(1, this.rows / this.zoom); }
 
+    /** The run lists of a view that the map shows; of several the strictest outcome is drawn. */
+    lists(view) {
+      if (this.space === "io" && state.access === ALONE) return [...new Set(view.ports)];
+      return this.columns().map((column) => view.columns[column]);
+    }
+
     /** Take the cells of the view that is chosen. */
     load() {
       const sides = state.view.sides;
-      const of = (side, view) => strictest(side, this.columns().map((column) => outcomesOf(side, view.columns[column], this.lo, this.hi)));
-      this.after = of(after, sides[sides.length - 1]);
-      this.before = before ? of(before, sides[0]) : null;
+      const of = (side, view) => this.lists(view).map((list) => outcomesOf(side, list, this.lo, this.hi));
+      this.allAfter = of(after, sides[sides.length - 1]);
+      this.allBefore = before ? of(before, sides[0]) : [];
+      this.after = strictest(after, this.allAfter);
+      this.before = before ? strictest(before, this.allBefore) : null;
       this.change = before ? changesIn(this.columns(), this.lo, this.hi) : null;
       const changes = changesOf();
       if (state.mode === "change") {
@@ -229,13 +237,14 @@
         const of = (words) => Uint8Array.from(words, (each) => (test.outcome(each) ? 1 : 0));
         return { after: of(afterWords), before: of(beforeWords), address: test.addresses(this.space, this.lo, this.hi) };
       });
-      const sees = { after: state.mode !== "before", before: before && state.mode !== "after" };
+      const seen = { after: state.mode !== "before" ? this.allAfter : [], before: state.mode !== "after" ? this.allBefore : [] };
+      const fits = (test, at) => test.address[at] || seen.after.some((list) => test.after[list[at]]) || seen.before.some((list) => test.before[list[at]]);
       let found = 0;
       for (let at = 0; at < match.length; at++) {
         let good = kindOf[this.cells[at]];
         for (const test of tests) {
           if (!good) break;
-          good = test.address[at] || (sees.after && test.after[this.after[at]]) || (sees.before && test.before[this.before[at]]) ? 1 : 0;
+          good = fits(test, at) ? 1 : 0;
         }
         match[at] = good;
         found += good;
@@ -601,7 +610,7 @@
     const address = map.lo + at, name = named(map.space, address);
     const words = [`${map.space === "msr" ? "MSR" : "port"} ${hex(address)}${name ? ` ${name[0]}` : ""}`];
     if (state.mode === "change" && map.change[at]) words.push(changesOf()[map.change[at] - 1].kind);
-    const shown = map.space === "msr" ? map.columns() : state.access === ANY ? PORT_COLUMNS : [state.access];
+    const shown = map.space === "msr" ? map.columns() : state.access === ALONE ? PORT_COLUMNS : [state.access];
     for (const [columns, found] of accessesAt(map.space, address)) {
       const mine = columns.filter((column) => shown.includes(column));
       if (mine.length === 0) continue;
@@ -745,7 +754,7 @@
       const rows = all.filter((row) => rowFound(side, space, row)).map(([lo, hi, columns, kind, steps, rules]) => () => make("tr", {},
         make("th", { scope: "row" }, span(lo, hi)), make("td", { class: "count" }, grouped(hi - lo + 1)), make("td", {}, columnsText(columns)),
         make("td", { class: "does" }, swatch(data.kinds[kind]), kind === PASSES ? "passes" : stepsText(steps)),
-        make("td", { class: "rules" }, ...(rules.length ? rules.slice(0, 6).flatMap((rule, number) => [number ? ", " : "", side.rules[rule][2] ? `${side.rules[rule][2]} ` : "", whereButton(side, rule)]) : ["default"])),
+        make("td", { class: "rules" }, ...(rules.length ? rules.slice(0, 6).map((rule) => make("div", {}, side.rules[rule][2] ? `${side.rules[rule][2]} ` : "", whereButton(side, rule))) : ["default"])),
         make("td", {}, namesIn(space, lo, hi))));
       const count = rows.length === all.length ? `${grouped(all.length)} ranges` : `${grouped(rows.length)} of ${grouped(all.length)} ranges`;
       parts.push(...pageOf(rows, ["Addresses", "Count", "Access", "What happens", "Rule", "Names"], `${title}: ${count}${before ? ` (${at ? "after" : "before"})` : ""}`));
@@ -842,7 +851,8 @@
     const target = state.view.target;
     byId("ports-note").textContent = target === "kvm"
       ? "KVM has no I/O bitmap: every access exits that no device in the kernel answers, and what the policy passes on is passed on there."
-      : "A cell is a port. One bit of hardware serves both directions and all widths of it; what exits for that reason alone is passed on by the handler. With any access, the strictest shows.";
+      : state.access === ALONE ? "A cell is a port by itself, in the colour of the strictest that a rule or default says of it: it has one bit, for both directions and all widths."
+        : `A cell is the port at which an access starts: ${ACCESSES[state.access]}. All the ports that it touches decide; what exits only because it shares a bit is passed on by the handler.`;
     const windows = data.windows[target];
     byId("msrs-note").textContent = target === "kvm"
       ? "KVM's filter decides every MSR; those that processors' bitmaps have are drawn, others stand in the table."
@@ -855,7 +865,7 @@
     const current = maps.current ? maps.current.title : null;
     byId("port-maps").replaceChildren();
     byId("msr-maps").replaceChildren();
-    maps = [new HeatMap(byId("port-maps"), `Ports ${span(0, PORTS - 1)}`, "io", () => (state.access === ANY ? PORT_COLUMNS : [state.access]), 0, PORTS - 1)];
+    maps = [new HeatMap(byId("port-maps"), `Ports ${span(0, PORTS - 1)}`, "io", () => (state.access === ALONE ? PORT_COLUMNS : [state.access]), 0, PORTS - 1)];
     for (const [lo, hi] of data.windows[state.view.target]) {
       for (const column of MSR_COLUMNS) {
         const title = `${column ? "WRMSR" : "RDMSR"} ${hex(lo)}..${hex(hi)}`;
@@ -882,8 +892,8 @@
       byId(id).disabled = values.length === 1;
       byId(id).addEventListener("change", choose);
     }
-    byId("access").replaceChildren(make("option", { value: ANY }, "any, the strictest shows"), ...PORT_COLUMNS.map((column) => make("option", { value: column }, ACCESSES[column])));
-    byId("access").addEventListener("change", () => { state.access = Number(byId("access").value); reload(); });
+    byId("access").replaceChildren(make("option", { value: ALONE }, "each port by itself"), ...PORT_COLUMNS.map((column) => make("option", { value: column }, ACCESSES[column])));
+    byId("access").addEventListener("change", () => { state.access = Number(byId("access").value); notes(); reload(); });
     byId("side-field").hidden = !before;
     for (const [value, text] of modes) {
       const input = make("input", { type: "radio", name: "side", value });

@@ -16,7 +16,7 @@ from policyc.proof import evaluate as law
 from policyc.semantics.decide import decide
 from policyc.semantics.policy import EXIT, PASSTHROUGH, Policy, Variant
 from policyc.targets.registry import target
-from policyc.vocabulary.access import COLUMN_WIDTHS, MSR_WRITE, OUT1, Access
+from policyc.vocabulary.access import COLUMN_WIDTHS, IO_COLUMNS, MSR_WRITE, OUT1, Access
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ("widths.pol", "profiles.pol", "hypervisors/xen_vmx.pol", "jailhouse/ivshmem_demo.pol")
@@ -98,6 +98,30 @@ def test_every_run_holds_the_verdict_of_the_evaluator_at_its_ends(policy: str, n
                         assert (expected.actions, expected.rule, reason) in told, (access, run)
                         compared += 1
     assert compared > 20
+
+
+@pytest.mark.parametrize("name", ["vmx", "svm"])
+@pytest.mark.parametrize("policy", ["every action", "widths.pol", "profiles.pol"])
+def test_a_port_by_itself_is_what_its_rules_say_and_its_bit_does(policy: str, name: str) -> None:
+    """The evaluator's chain of the port, and its verdict on an access that touches no other: one of one byte."""
+    read_ = read(policy)
+    decisions = decide(read_, Variant())
+    images = {each.name: each.data for each in target(name).images(read_, decisions)}
+    found = enforcer(read_).ports(decisions, name, subject.port_bits(name, images))
+    reading = law.read(read_, Variant())
+    for column, each in zip(IO_COLUMNS, found, strict=True):
+        assert each[0].lo == 0
+        assert each[-1].hi == 0xFFFF
+        for run in each:
+            for port in {run.lo, run.hi}:
+                near = reading.near("io", port, port)
+                chain = law.chain(near, column, port)
+                rules = {None if number < 0 else number for number in chain}
+                told = {way.rule for way in run.outcome.ways}
+                assert told <= {*rules, None}
+                assert run.outcome.exits == law.judge(near, Access("in", port, 1), name).exits
+                if len(chain) == 1 and chain[0] >= 0 and read_.rules[chain[0]].traps:
+                    assert run.outcome.ways == (subject.Way("", read_.rules[chain[0]].actions, chain[0], subject.RULE),)
 
 
 def test_runs_cover_each_column_once_and_neighbours_differ() -> None:
