@@ -60,8 +60,14 @@ def arguments(parser: Parser) -> None:
         "--unsafe-fixes", action="store_true", help="with --fix or --diff: fixes that change meaning too"
     )
     parser.add_argument("--diff", action="store_true", help="show what --fix would change; nothing is written")
-    parser.add_argument("--add-waivers", action="store_true", help="accept what is found, in comments; needs --reason")
-    parser.add_argument("--reason", metavar="TEXT", help="what the comments of --add-waivers say")
+    parser.add_argument("--add-waivers", action="store_true", help="accept what is found, in comments")
+    parser.add_argument(
+        "--reason",
+        type=_reason,
+        metavar="[RULES=]TEXT",
+        action="append",
+        help="what these comments say, of all findings or of some; may be repeated",
+    )
     parser.add_argument("--baseline", metavar="FILE", help="findings that are known and not told again")
     parser.add_argument("--write-baseline", metavar="FILE", help="put all that is found now into such a file")
     parser.add_argument("--no-waivers", action="store_true", help="tell also what comments in the policies accept")
@@ -81,6 +87,18 @@ def _patterns(word: str) -> tuple[str, ...]:
         what = f"`{unknown[0]}` is no code, name or beginning of a code; " if unknown else ""
         raise ValueError(f"{what}`policyc rule` lists the rules")
     return names
+
+
+def _reason(word: str) -> tuple[str, str]:
+    """A pattern of codes (ALL where none is given) and the reason to accept what they find."""
+    from policyc.lint.settings import ALL, known
+
+    rules, equals, text = word.partition("=")
+    if not equals or not known(rules.strip()):
+        rules, text = ALL, word
+    if not text.strip() or any(char in text for char in '"\\\r\n') or not text.isprintable():
+        raise ValueError('it stands between quotes, on one line: leave out `"`, `\\` and line ends')
+    return rules.strip(), text
 
 
 def run(args: Arguments) -> int:
@@ -113,10 +131,6 @@ def _together(args: Arguments) -> None:
         raise UsageError("the mended policy goes to standard output", "leave --format out, or name a file")
     if args.add_waivers and (args.fix or args.diff or args.no_waivers):
         raise UsageError("--add-waivers stands alone", "fix first, then accept what is left")
-    if args.add_waivers and not args.reason:
-        raise UsageError("--add-waivers needs --reason TEXT", "say why the findings are accepted")
-    if args.reason and (any(char in args.reason for char in '"\\\r\n') or not args.reason.isprintable()):
-        raise UsageError("the reason stands between quotes, on one line", 'leave out `"`, `\\` and line ends')
 
 
 def _database_files(args: Arguments, configs: Configs) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from policyc.cli import policies
 from policyc.lint.fixes import apply, chosen, waivers
+from policyc.lint.settings import matches
 from policyc.review import review, verdict
 from policyc.syntax.files import read_file
 from policyc.vocabulary.diagnostic import Fix, PolicyError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from policyc.cli.parser import Arguments
     from policyc.database.names import Database
@@ -103,7 +104,22 @@ def _waived(args: Arguments, reviews: Sequence[Reviewed], today: str) -> Texts:
     found = [each for each in verdict(reviews, today).left if each.severity in failing]
     forbidden = [pattern for each in reviews for pattern in each.settings.forbid_waivers]
     files = [file for each in reviews for file in each.files]
-    return apply(waivers(found, files, args.reason, forbidden))
+    return apply(waivers(found, files, _reasons(args.reason), forbidden))
+
+
+def _reasons(given: Sequence[tuple[str, str]]) -> Callable[[str], str]:
+    """The reason for a code: that of the narrowest pattern which means it; without one, a note to write it."""
+    from policyc.lint.settings import ALL
+    from policyc.lint.waivers import TODO
+
+    def narrow(pattern: str) -> int:
+        return 0 if pattern == ALL else len(pattern)
+
+    def reason(code: str) -> str:
+        fitting = [each for each in given if matches(each[0], code)]
+        return max(fitting, key=lambda each: narrow(each[0]))[1] if fitting else f"{TODO}: say why"
+
+    return reason
 
 
 def _fixed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from policyc.lint.settings import matches
 from policyc.semantics.modules import Loaded
@@ -59,10 +59,12 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 # waivers for what an old policy has
 
 
-def waivers(found: Iterable[Diagnostic], files: Iterable[Loaded], reason: str, forbidden: Sequence[str]) -> list[Fix]:
+def waivers(
+    found: Iterable[Diagnostic], files: Iterable[Loaded], reason: Callable[[str], str], forbidden: Sequence[str]
+) -> list[Fix]:
     """Comments that accept the findings, above the statements that they are about; at the top where there is none.
 
-    forbidden: patterns of codes that no comment may accept; these are left out, as are compile errors.
+    reason: of a code. forbidden: patterns of codes that no comment may accept; these are left out, as are compile errors.
     """
     trees = {each.name: each.module for each in files}
     wanted: dict[tuple[str, int], dict[str, None]] = {}
@@ -80,7 +82,7 @@ def waivers(found: Iterable[Diagnostic], files: Iterable[Loaded], reason: str, f
         line = 0 if statement is None else statement.line
         wanted.setdefault((source.name, line), {})[code] = None
     return [
-        Fix("accept it", (_comment(sources[name], line, sorted(codes), reason),), safe=True)
+        Fix("accept it", (_comment(sources[name], line, _by_reason(codes, reason)),), safe=True)
         for (name, line), codes in wanted.items()
     ]
 
@@ -98,18 +100,28 @@ def _statement(module: tree.Module, span: Span) -> Span | None:
     return best
 
 
-def _comment(source: Source, line: int, codes: Sequence[str], reason: str) -> Edit:
+def _by_reason(codes: Iterable[str], reason: Callable[[str], str]) -> dict[str, list[str]]:
+    """Each reason with its codes, in their order."""
+    out: dict[str, list[str]] = {}
+    for code in sorted(codes):
+        out.setdefault(reason(code), []).append(code)
+    return out
+
+
+def _comment(source: Source, line: int, reasons: Mapping[str, Sequence[str]]) -> Edit:
     """A waiver on lines of its own; line 0: for the whole file."""
     word = "ignore" if line else "file-ignore"
     at = source.line_start(line) if line else 0
     indent = source.line(line)[: len(source.line(line)) - len(source.line(line).lstrip())] if line else ""
     ending = "\r\n" if "\r\n" in source.text else "\n"
-    rows: list[list[str]] = [[]]
-    for code in codes:
-        if rows[-1] and len(_row(word, [*rows[-1], code], reason)) + len(indent) > MAX_WIDTH:
-            rows.append([])
-        rows[-1].append(code)
-    text = "".join(f"{indent}{_row(word, row, reason)}{ending}" for row in rows)
+    text = ""
+    for reason, codes in reasons.items():
+        rows: list[list[str]] = [[]]
+        for code in codes:
+            if rows[-1] and len(_row(word, [*rows[-1], code], reason)) + len(indent) > MAX_WIDTH:
+                rows.append([])
+            rows[-1].append(code)
+        text += "".join(f"{indent}{_row(word, row, reason)}{ending}" for row in rows)
     return Edit(Span(source, at, at), text)
 
 

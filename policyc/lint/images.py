@@ -38,7 +38,7 @@ from policyc.vocabulary.span import Source, Span
 AUDITED = (
     "P301", "P302", "P304", "P306", "P307", "P309", "P310", "P311",
     "S401", "S402", "S403", "S404", "S405", "S406", "S407", "S408", "S409", "S410", "S411", "S412", "S413", "S414",
-    "S415", "S416", "S417", "S418", "S419", "S420", "S424", "S425", "S428",
+    "S415", "S416", "S417", "S418", "S419", "S420", "S424", "S425", "S426", "S428",
     "T502",
 )  # fmt: skip
 """Rules that can be asked of an image."""

@@ -59,6 +59,7 @@ FILES = (
     "s423_dangerous_allow",
     "s424_backdoor_port",
     "s425_user_msr",
+    "s426_cet_fred_state",
     "s427_inject_on_io",
     "s428_length_looks_like_end",
     "t501_outside_window",

@@ -15,6 +15,8 @@ from policyc.vocabulary.span import Span
 _SLUGS = {each.slug: code for code, each in CODES.items()}
 NEEDS_REASON = ("P", "S", "T")
 """Families whose waivers must say why."""
+TODO = "TODO"
+"""How a reason begins that is still to be written: it accepts the finding, and X902 stands in its place."""
 
 
 class Waived(NamedTuple):
@@ -107,6 +109,9 @@ def _about(waiver: tree.Waiver, settings: Settings, today: str) -> list[Diagnost
         elif not waiver.reason and code[0] in NEEDS_REASON:
             helps = (f'say why: ignore[{code}] reason="..."',)
             out.append(error("X902", f"the waiver of {code} gives no reason", waiver.span, helps=helps))
+        elif waiver.reason is not None and waiver.reason.startswith(TODO) and code[0] in NEEDS_REASON:
+            helps = ("say why the finding is accepted, or mend it",)
+            out.append(error("X902", f"the reason to accept {code} is still to be written", waiver.span, helps=helps))
     if waiver.until is not None and waiver.until < today:
         severity = ERROR if settings.strict_waivers else WARNING
         said = f"this waiver ended on {waiver.until}"

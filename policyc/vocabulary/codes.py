@@ -117,6 +117,7 @@ CODES: dict[str, Code] = {
     "S423": Code("dangerous-allow", "error", "an allow opens something dangerous and does not say why"),
     "S424": Code("backdoor-port", "warning", "a guest talks to the hypervisor below the host"),
     "S425": Code("user-msr", "warning", "a guest gives its user mode access to MSRs"),
+    "S426": Code("cet-fred-state", "info", "a guest owns the state of shadow stacks or of FRED"),
     "S427": Code("inject-on-io", "info", "a port access faults, as on no real machine"),
     "S428": Code("length-looks-like-end", "warning", "a length that looks like the last offset"),
     "T501": Code("outside-window", "info", "an MSR without a bitmap bit always exits"),

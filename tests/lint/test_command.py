@@ -244,7 +244,6 @@ class TestForms:
         [
             ["--select", "S9"],
             ["--unsafe-fixes"],
-            ["--add-waivers"],
             ["--add-waivers", "--reason", "x", "--fix"],
             ["--threat", "everyone"],
         ],

@@ -16,7 +16,7 @@ from policyc.lint.fixes import applied, apply, chosen
 from policyc.pipeline import check_policy
 from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix, Label
 from policyc.vocabulary.span import Source, Span
-from tests.lint.lint import OPEN, codes, lint
+from tests.lint.lint import CLOSED, OPEN, codes, lint
 
 SOURCE = Source("vm.pol", "abcdefghij")
 
@@ -180,6 +180,27 @@ class TestAddedWaivers:
         path.write_text("intercept msr IA32_EFER write\n")
         frame.run(["lint", str(path), "--add-waivers", "--reason", "as it was", "--no-config"])
         assert path.read_text().startswith("# policyc: file-ignore[S401")
+        assert codes(path.read_text()) == []
+
+    def test_each_code_gets_the_reason_of_the_narrowest_pattern(self, tmp_path: Path) -> None:
+        path = tmp_path / "vm.pol"
+        path.write_text(CLOSED + "allow msr { IA32_FEATURE_CONTROL, IA32_BIOS_UPDT_TRIG, IA32_DEBUGCTL }\n")
+        words = ["--reason", "as it was", "--reason", "S=cells are trusted", "--reason", "S401=x=1, locked"]
+        assert frame.run(["lint", str(path), "--add-waivers", *words, "--no-config"]) == 0
+        assert '# policyc: ignore[S401] reason="x=1, locked"\n' in path.read_text()
+        assert '# policyc: ignore[S403, S404] reason="cells are trusted"\n' in path.read_text()
+        assert '# policyc: ignore[P301] reason="as it was"\n' in path.read_text()
+        assert codes(path.read_text()) == []
+
+    def test_a_reason_that_is_not_given_is_asked_for_until_it_is_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "vm.pol"
+        path.write_text(CLOSED + "allow msr IA32_FEATURE_CONTROL\n")
+        words = ["lint", str(path), "--add-waivers", "--reason", "P=fast enough", "--no-config"]
+        assert frame.run(words) == 1
+        assert '# policyc: ignore[S401] reason="TODO: say why"\nallow msr' in path.read_text()
+        (left,) = [each for each in lint(path.read_text()).left if each.severity != "info"]
+        assert (left.code, left.message) == ("X902", "the reason to accept S401 is still to be written")
+        path.write_text(path.read_text().replace("TODO: say why", "locked by firmware"))
         assert codes(path.read_text()) == []
 
     @pytest.mark.parametrize("reason", ['a "quoted" one', "two\nlines", "back\\slash"])

@@ -10,7 +10,8 @@ RULE = Rule(
     "error",
     why=(
         "Waivers of security, performance and target findings say why, for whoever reads them in a year. "
-        "Without a reason they waive nothing."
+        "Without a reason they waive nothing. One that begins with TODO, as `--add-waivers` writes it where no "
+        "--reason is given, accepts the finding, and this one stands in its place until somebody has thought."
     ),
     source="policyc: docs/lint.md",
     avoid="""\
