@@ -117,6 +117,8 @@ class Emulated:
         self._images: Mapping[str, bytes] | None = None
         self._target = ""
         self._kill: Callable[[], None] = lambda: None
+        self._interrupted = False
+        self._rom = ""
         self._thread = 0
         self._due = False
 
@@ -151,16 +153,17 @@ class Emulated:
                 raise UnreadableError(f"on the backend {self.name} the rules change by --auto alone")
             self._due = True
         self._target, self._images = target, images
+        if not self._rom:
+            with tempfile.TemporaryDirectory(prefix="policyc-") as folder:
+                self._write_handler(folder)
+                self._rom = guest_rom(folder).path
 
     def run(self, exits: Exits, ports: Ports) -> NoReturn:
         self._thread = threading.get_ident()
         nonce = int.from_bytes(os.urandom(4), "little") | 1 << 31
-        with tempfile.TemporaryDirectory(prefix="policyc-") as folder:
-            self._write_handler(folder)
-            rom = guest_rom(folder)
         below = b"".join(data for _, data in self._start.pieces)
         machine = Machine(
-            rom.path, ((self._payload(nonce), ADDRESS),), guest=True, below=below, timeout=None, began=self._began
+            self._rom, ((self._payload(nonce), ADDRESS),), guest=True, below=below, timeout=None, began=self._began
         )
         heard = _Heard(f"{nonce:x}", lambda words: self._take(words, exits))
         self._boot(machine, heard)
@@ -169,6 +172,8 @@ class Emulated:
 
     def _began(self, kill: Callable[[], None]) -> None:
         self._kill = kill
+        if self._interrupted:
+            kill()
 
     def _write_handler(self, folder: str) -> None:
         for name in ("exit_handler.c", "exit_handler.h"):
@@ -291,6 +296,7 @@ class Emulated:
 
     def interrupt(self) -> None:
         """The end of the emulator is the end of ``run``, which then asks why."""
+        self._interrupted = True
         self._kill()
 
     def cpl(self) -> int:

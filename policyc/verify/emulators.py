@@ -186,6 +186,7 @@ def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Li
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=_die_with_parent(),
         )
     except OSError as reason:
         raise UnreadableError(f"{words[0]} cannot be started: {reason.strerror}") from None
@@ -213,6 +214,15 @@ def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Li
         if process.stdout is not None:
             process.stdout.close()
     return "".join(said)
+
+
+def _die_with_parent() -> Callable[[], object]:
+    """What a child calls so that the kernel kills it when this thread is gone, however it went: prctl(2),
+    PR_SET_PDEATHSIG (1)."""
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(1, signal.SIGKILL)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

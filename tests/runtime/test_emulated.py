@@ -6,8 +6,13 @@ import io
 import re
 import shutil
 import struct
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +29,7 @@ from policyc.verify import emulators
 from policyc.verify.rom import HOW, compiler
 from policyc.vocabulary.diagnostic import UnreadableError
 from tests.demand import need
-from tests.runtime.running import ROOT, assemble, assembled, bundle, code
+from tests.runtime.running import ROOT, assemble, assembled, bundle, code, written
 
 NAMES = ("bochs", "qemu-svm")
 GUESTS = """\
@@ -380,6 +385,51 @@ def test_exits_can_be_counted_out() -> None:
         session = Session(backend, start, bundle(GUESTS), devices=backend.world, max_exits=7, timeout=60)
         report = session.run()
     assert (report.ending.how, report.exits) == ("max-exits", 7)
+
+
+def test_a_run_that_is_over_before_its_emulator_runs_ends_all_the_same() -> None:
+    required("qemu-svm")
+    with closing(backends.make("qemu-svm", bundle=bundle(GUESTS))) as backend:
+        assert isinstance(backend, Emulated)
+        start = prepare(flat(code("jmp $", 16), 16))
+        session = Session(backend, start, bundle(GUESTS), devices=backend.world, timeout=60)
+        session.stop(Ending("timeout", "before it began"))
+        assert session.run().ending.text == "before it began"
+
+
+def test_the_emulator_is_gone_when_its_user_is_killed(tmp_path: Path) -> None:
+    required("qemu-svm")
+    guest = tmp_path / "guest.bin"
+    guest.write_bytes(code("out 0x43, al\njmp $", 16))
+    place = written(GUESTS, tmp_path)
+    words = [sys.executable, "-m", "policyc", "run", place, "--guest", str(guest), "--backend", "qemu-svm"]
+    with subprocess.Popen([*words, "--format", "json"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as user:
+        assert user.stdout is not None
+        assert "start" in user.stdout.readline()
+        emulator = waited(lambda: children(user.pid))[0]
+        user.kill()
+    assert waited(lambda: gone(emulator))
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; who inherited it need not have asked for its status yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def waited(until: Callable[[], Any]) -> Any:
+    """What ``until`` gives as soon as it is true; a minute is patience for a loaded machine, not a promise."""
+    end = time.monotonic() + 60
+    while not (found := until()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
 
 
 def test_rules_change_by_auto_alone() -> None:
