@@ -41,7 +41,7 @@ def arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Every file is looked at, whatever is wrong with others; none is written before all have been compared."""
-    from policyc.cli import console, lintfix
+    from policyc.cli import console, rewriting
     from policyc.cli.frame import complain
     from policyc.cli.lintpaths import find
     from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
@@ -62,7 +62,7 @@ def run(args: Arguments) -> int:
                 unreadable.append(str(reason))
     changed = {source.name: (source, text) for source, text in texts if source.text != text}
     if args.diff:
-        lintfix.show(
+        rewriting.show(
             {name: text for name, (_, text) in changed.items()}, {name: changed[name][0].text for name in changed}
         )
     elif args.check:
@@ -71,7 +71,7 @@ def run(args: Arguments) -> int:
         _print("".join(text for _, text in texts))
     else:
         digests = {name: source.digest for name, (source, _) in changed.items()}
-        lintfix.write({name: text for name, (_, text) in changed.items()}, digests)
+        rewriting.write({name: text for name, (_, text) in changed.items()}, digests)
         _tell(len(changed), len(texts))
     for each in unreadable:
         complain(each)

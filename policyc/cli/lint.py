@@ -197,7 +197,7 @@ def _renamed(baseline: str) -> Callable[[str], str]:
 def _write_baseline(path: str, found: Sequence[Diagnostic]) -> None:
     import json
 
-    from policyc.cli.lintfix import replace
+    from policyc.cli.rewriting import replace
     from policyc.lint.baseline import to_fields
 
     text = json.dumps(to_fields(found, _renamed(path)), indent=2) + "\n"

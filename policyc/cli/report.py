@@ -213,7 +213,7 @@ def _of_bundle(drawn: Subject, settings: Settings, names: Database) -> Findings:
 
 def _write(place: str, text: str) -> None:
     """Whole or not at all; what is no regular file, such as a pipe, is written to."""
-    from policyc.cli.lintfix import replace
+    from policyc.cli.rewriting import replace
 
     if place == "-":
         sys.stdout.write(text)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from policyc.cli import frame, lintfix
-from policyc.cli.lintfix import replace
+from policyc.cli.rewriting import replace
 from policyc.lint.fixes import applied, apply, chosen
 from policyc.pipeline import check_policy
 from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix, Label
