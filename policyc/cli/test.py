@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 SUMMARY = "run the tests and assertions that stand in policies"
 
 EPILOG = """\
-# one policy, or a folder of them
+# one policy, or all below a folder
 policyc test vm.pol
-policyc test policies/*.pol
+policyc test policies/
 # also list what holds
 policyc test vm.pol --verbose
 # only tests whose name contains a word
@@ -30,7 +30,7 @@ policyc test vm.pol --only serial
 # which rules do they leave out, and what would reach these?
 policyc test vm.pol --coverage
 # for a build server
-policyc test policies/*.pol --format junit > results.xml
+policyc test policies/ --format junit > results.xml
 """
 
 _PAUSE = 0.25
@@ -38,7 +38,9 @@ _PAUSE = 0.25
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument("policies", metavar="POLICY", nargs="+", help="policies; - reads standard input")
+    parser.add_argument(
+        "policies", metavar="POLICY", nargs="+", help="policies, or folders of *.pol; - reads standard input"
+    )
     parser.add_argument("--only", metavar="TEXT", help="tests whose name contains this; assertions are left out")
     parser.add_argument("-v", "--verbose", action="store_true", help="list every case, also those that hold")
     parser.add_argument(
@@ -84,33 +86,46 @@ def run(args: Arguments) -> int:
 def _once(args: Arguments) -> tuple[int, list[str]]:
     """The exit code of one run, and the files that were read."""
     from policyc.cli.frame import complain
+    from policyc.cli.lintpaths import find
     from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
 
     names = policies.database(args)
     outcomes: list[Outcome] = []
     refused: dict[str, tuple[Diagnostic, ...]] = {}
     status = 0
-    for path in args.policies:
+    found = find(args.policies)
+    for path in found.paths:
         try:
             outcomes.append(_outcome(args, path, names))
         except PolicyError as reason:
             refused[path] = reason.diagnostics
         except UnreadableError as reason:
             status = complain(str(reason))
-    found = [each for diagnostics in refused.values() for each in diagnostics]
+    parts = _imported(outcomes, found.walked)
+    outcomes = [each for each in outcomes if each.path not in parts]
+    refused = {path: diagnostics for path, diagnostics in refused.items() if path not in parts}
+    wrong = [each for diagnostics in refused.values() for each in diagnostics]
     if args.format == "json":
         from policyc.reports.jsonform import diagnostics, document
 
-        fields = {"policies": [_fields(each) for each in outcomes], "diagnostics": diagnostics(found)}
+        fields = {"policies": [_fields(each) for each in outcomes], "diagnostics": diagnostics(wrong)}
         print(document(fields), end="")
     elif args.format == "junit":
         print(_junit(outcomes, refused), end="")
     else:
-        _tell(args, outcomes, found)
-    failing = found or any(each.failed for each in outcomes)
+        _tell(args, outcomes, wrong)
+    failing = wrong or any(each.failed for each in outcomes)
     files = [each.name for outcome in outcomes for each in outcome.policy.modules]
-    files += [each.primary.span.source.name for each in found if each.primary is not None]
+    files += [each.primary.span.source.name for each in wrong if each.primary is not None]
     return status or int(bool(failing)), [*args.policies, *args.database, *files]
+
+
+def _imported(outcomes: Sequence[Outcome], walked: frozenset[str]) -> set[str]:
+    """Of the files found below folders, those that a policy imports: they are tested in it and not alone."""
+    from os.path import normpath
+
+    modules = {normpath(each.name) for outcome in outcomes for each in outcome.policy.modules[1:]}
+    return {path for path in walked if normpath(path) in modules}
 
 
 def _watch(args: Arguments) -> int:

@@ -70,6 +70,18 @@ def test_one_policy_does_not_stop_the_next(tmp_path: Path, capsys: Captured) -> 
     assert frame.run(["test", str(tmp_path / "none.pol"), good]) == 2
 
 
+def test_a_baseline_below_a_folder_is_tested_in_the_policies_that_import_it(tmp_path: Path, capsys: Captured) -> None:
+    """Alone it passes everything on, and could only fail."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "baseline.pol").write_text("language 1\nnever allow msr 0x3a write\n")
+    (tmp_path / "vm.pol").write_text('language 1\nimport "parts/baseline.pol"\ndefault exit\n')
+    assert frame.run(["test", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/vm.pol: 1 assertion holds\n"
+    assert frame.run(["test", str(tmp_path / "parts" / "baseline.pol"), str(tmp_path)]) == 1
+    (tmp_path / "vm.pol").write_text('language 1\nimport "parts/baseline.pol"\nallow msr 0x3a\n')
+    assert frame.run(["test", str(tmp_path)]) == 1
+
+
 def test_nothing_to_test(tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "plain.pol"
     path.write_text("language 1\ndefault passthrough\n")
