@@ -10,7 +10,7 @@
   const before = data.sides.length === 2 ? data.sides[0] : null;
 
   const PORTS = 0x10000, ROW = 256, PASSES = 0, MSR_COLUMNS = [0, 1], PORT_COLUMNS = [2, 3, 4, 5, 6, 7], ALONE = -1;
-  const CHANGE_KINDS = ["same", "opens", "closes", "changes"];
+  const CHANGE_KINDS = ["same", "opens", "closes", "changes"], SIDES = ["before", "after"];
   const MOST_ROWS = 300, MOST_ZOOM = 16, LETTER_FROM = 16, TILE = 24;
   const LENS_COLUMNS = 16, LENS_ROWS = 7, LENS_WIDTH = 336, STRIP = 8;
   const LETTERS = {
@@ -25,9 +25,10 @@
   const MEANINGS = {
     passes: "reaches the hardware without an exit", relayed: "exits, and the handler passes it on as it is",
     mask: "the handler passes it on with some bits changed", forward: "a function of the hypervisor handles it",
-    exit: "the hypervisor's exit hook handles it", notify: "user space handles it", shadow: "a copy for each vCPU stands for the register",
-    const: "a read gives a fixed value", drop: "a write does nothing, a read gives nothing", inject: "the guest gets an exception",
-    kill: "the machine is stopped", same: "fares as it did", opens: "reaches the hardware now, and did not before",
+    exit: "the hypervisor's exit hook handles it", notify: "user space handles it",
+    shadow: "a copy for each vCPU stands for the register", const: "a read gives a fixed value",
+    drop: "a write does nothing, a read gives nothing", inject: "the guest gets an exception", kill: "the machine is stopped",
+    same: "fares as it did", opens: "reaches the hardware now, and did not before",
     closes: "reached the hardware before, and does not now", changes: "something else becomes of it",
   };
   const REASONS = {
@@ -91,14 +92,19 @@
   }
   const named = (space, address) => (space === "msr" ? msrNames.get(address) : portNames[address]) || null;
 
+  /** Address and name of all in lo..hi that has one. */
+  function* namesOf(space, lo, hi) {
+    if (space === "io") {
+      for (let port = lo; port <= hi; port++) if (portNames[port]) yield [port, portNames[port][0]];
+    } else {
+      for (const [address, [name]] of msrNames) if (address >= lo && address <= hi) yield [address, name];
+    }
+  }
+
   /** The first names of lo..hi, and how many more there are. */
   function namesIn(space, lo, hi) {
     const found = new Set();
-    if (space === "io") {
-      for (let port = lo; port <= hi; port++) if (portNames[port]) found.add(portNames[port][0]);
-    } else {
-      for (const [address, [name]] of msrNames) if (address >= lo && address <= hi) found.add(name);
-    }
+    for (const [, name] of namesOf(space, lo, hi)) found.add(name);
     const shown = [...found].slice(0, 3).join(", ");
     return found.size > 3 ? `${shown} and ${found.size - 3} more` : shown;
   }
@@ -125,7 +131,8 @@
       words.push(actions);
       if (rule >= 0) words.push(...ruleWords(side, rule));
     }
-    return { words: words.join("\n").toLowerCase(), places: outcome[2].filter((way) => way[2] >= 0).map((way) => place(side, way[2])) };
+    const places = outcome[2].filter((way) => way[2] >= 0).map((way) => place(side, way[2]));
+    return { words: words.join("\n").toLowerCase(), places };
   });
   const ruleWords = (side, rule) => [side.rules[rule][2] || "", side.rules[rule][3], side.files[side.rules[rule][0]]];
   const afterWords = searched(after), beforeWords = before ? searched(before) : [];
@@ -189,10 +196,13 @@
       this.across = make("div", { class: "across", "aria-hidden": "true" });
       this.down = make("div", { class: "down", "aria-hidden": "true" });
       this.counted = make("p");
-      const button = (text, label, step) => make("button", { type: "button", "aria-label": `${label}: ${title}`, title: label, onclick: () => this.zoomTo(step()) }, text);
+      const button = (text, label, step) => make("button", {
+        type: "button", "aria-label": `${label}: ${title}`, title: label, onclick: () => this.zoomTo(step()),
+      }, text);
       this.element = make("div", { class: `map ${space}` },
         make("div", { class: "map-head" }, make("h3", {}, title), this.counted, make("div", { class: "zoom" },
-          button("\u2212", "Zoom out", () => this.zoom / 2), button("+", "Zoom in", () => this.zoom * 2), button("All", "Show all", () => 1))),
+          button("\u2212", "Zoom out", () => this.zoom / 2), button("+", "Zoom in", () => this.zoom * 2),
+          button("All", "Show all", () => 1))),
         make("div", { class: "plot" }, this.across, this.down, this.frame, this.strip));
       parent.append(this.element);
       this.listen();
@@ -237,8 +247,9 @@
         const of = (words) => Uint8Array.from(words, (each) => (test.outcome(each) ? 1 : 0));
         return { after: of(afterWords), before: of(beforeWords), address: test.addresses(this.space, this.lo, this.hi) };
       });
-      const seen = { after: state.mode !== "before" ? this.allAfter : [], before: state.mode !== "after" ? this.allBefore : [] };
-      const fits = (test, at) => test.address[at] || seen.after.some((list) => test.after[list[at]]) || seen.before.some((list) => test.before[list[at]]);
+      const afters = state.mode !== "before" ? this.allAfter : [], befores = state.mode !== "after" ? this.allBefore : [];
+      const fits = (test, at) => test.address[at] || afters.some((list) => test.after[list[at]])
+        || befores.some((list) => test.before[list[at]]);
       let found = 0;
       for (let at = 0; at < match.length; at++) {
         let good = kindOf[this.cells[at]];
@@ -294,7 +305,8 @@
     /** Beside each row a mark in the colour of the strictest kind in it other than the ground (of changes, of what opens
         first), for what is small. */
     ticks(pixels, ratio) {
-      const graver = state.mode === "change" ? (one, other) => other === 0 || (one > 0 && one < other) : (one, other) => one > other;
+      const graver = state.mode === "change" ? (one, other) => other === 0 || (one > 0 && one < other)
+        : (one, other) => one > other;
       const { plain } = ink[state.mode === "change" ? "change" : "outcome"];
       const width = Math.round(STRIP * ratio), height = Math.ceil(this.shownRows) * pixels;
       Object.assign(this.strip, { width, height });
@@ -374,13 +386,16 @@
       const label = (text, side, at) => { const made = make("span", {}, text); made.style[side] = `${at}px`; return made; };
       const labels = (start, count, every, text, side) => {
         const out = [];
-        for (let at = Math.ceil(start / every) * every; at < start + count; at += every) out.push(label(text(at), side, (at - start) * this.cell));
+        for (let at = Math.ceil(start / every) * every; at < start + count; at += every) {
+          out.push(label(text(at), side, (at - start) * this.cell));
+        }
         return out;
       };
       this.across.style.width = `${this.shownColumns * this.cell}px`;
-      this.across.replaceChildren(...labels(this.left, this.shownColumns, step(this.cell, 34), (at) => at.toString(16).padStart(2, "0"), "left"));
+      const low = (at) => at.toString(16).padStart(2, "0"), whole = (at) => hex(this.lo + at * ROW, digits);
+      this.across.replaceChildren(...labels(this.left, this.shownColumns, step(this.cell, 34), low, "left"));
       const digits = this.hi > 0xffff ? 8 : 4;
-      this.down.replaceChildren(...labels(this.top, this.shownRows, step(this.cell, 28), (at) => hex(this.lo + at * ROW, digits), "top"));
+      this.down.replaceChildren(...labels(this.top, this.shownRows, step(this.cell, 28), whole, "top"));
       for (const each of this.down.children) each.style.marginTop = `${Math.min(this.cell, 16) / 2}px`;
     }
 
@@ -389,9 +404,12 @@
       const at = this.hover >= 0 ? this.hover : this.cursor;
       const x = (at % ROW) - this.left, y = Math.floor(at / ROW) - this.top;
       const size = Math.max(this.cell + 4, 11), shift = (size - this.cell) / 2;
-      this.box.hidden = x < 0 || y < 0 || x >= this.shownColumns || y >= this.shownRows || (maps.current !== this && this.hover < 0);
+      const outside = x < 0 || y < 0 || x >= this.shownColumns || y >= this.shownRows;
+      this.box.hidden = outside || (maps.current !== this && this.hover < 0);
       this.box.classList.toggle("away", this.hover < 0 && document.activeElement !== this.canvas);
-      Object.assign(this.box.style, { left: `${x * this.cell - shift}px`, top: `${y * this.cell - shift}px`, width: `${size}px`, height: `${size}px` });
+      Object.assign(this.box.style, {
+        left: `${x * this.cell - shift}px`, top: `${y * this.cell - shift}px`, width: `${size}px`, height: `${size}px`,
+      });
     }
 
     /* moving */
@@ -412,7 +430,10 @@
     }
 
     reveal() {
-      const keep = (start, shown, at, whole) => Math.max(0, Math.min(whole - shown, at < start ? at : at >= start + shown ? at - shown + 1 : start));
+      const keep = (start, shown, at, whole) => {
+        const wanted = at < start ? at : at >= start + shown ? at - shown + 1 : start;
+        return Math.max(0, Math.min(whole - shown, wanted));
+      };
       this.left = keep(this.left, this.shownColumns, this.cursor % ROW, ROW);
       this.top = keep(this.top, this.shownRows, Math.floor(this.cursor / ROW), this.rows);
     }
@@ -451,7 +472,8 @@
         PageDown: () => this.go(Math.min(this.size - ROW + (this.cursor % ROW), this.cursor + 16 * ROW)),
         Home: () => this.go(event.ctrlKey ? 0 : start), End: () => this.go(event.ctrlKey ? this.size - 1 : start + ROW - 1),
         n: () => this.next(1), p: () => this.next(-1),
-        "+": () => this.zoomTo(this.zoom * 2), "=": () => this.zoomTo(this.zoom * 2), "-": () => this.zoomTo(this.zoom / 2), 0: () => this.zoomTo(1),
+        "+": () => this.zoomTo(this.zoom * 2), "=": () => this.zoomTo(this.zoom * 2),
+        "-": () => this.zoomTo(this.zoom / 2), 0: () => this.zoomTo(1),
       };
       const move = moves[event.key];
       if (!move || (event.ctrlKey && event.key !== "Home" && event.key !== "End")) return;
@@ -478,8 +500,10 @@
       window.addEventListener("pointerup", () => { dragged = null; });
       this.canvas.addEventListener("pointermove", (event) => {
         if (dragged && this.zoom > 1) {
-          this.left = Math.max(0, Math.min(ROW - this.shownColumns, dragged.left - Math.round((event.clientX - dragged.x) / this.cell)));
-          this.top = Math.max(0, Math.min(this.rows - this.shownRows, dragged.top - Math.round((event.clientY - dragged.y) / this.cell)));
+          const left = dragged.left - Math.round((event.clientX - dragged.x) / this.cell);
+          const top = dragged.top - Math.round((event.clientY - dragged.y) / this.cell);
+          this.left = Math.max(0, Math.min(ROW - this.shownColumns, left));
+          this.top = Math.max(0, Math.min(this.rows - this.shownRows, top));
           this.draw();
           return;
         }
@@ -505,7 +529,7 @@
 
   /* what is at a place */
 
-  const ACCESSES = data.columns.map((name) => name.replace("width 1", "1 byte").replace("width 2", "2 bytes").replace("width 4", "4 bytes"));
+  const ACCESSES = data.columns.map((name) => name.replace(/width (\d)/, "$1 bytes").replace("1 bytes", "1 byte"));
 
   function outcomeAt(side, view, column, address) {
     const runs = side.runs[view.columns[column]];
@@ -531,9 +555,13 @@
 
   function accessWords(columns) {
     if (columns[0] < 2) return columns.map((column) => data.columns[column]).join(", ");
-    const widths = (mine) => (mine.length === 3 ? "any width" : mine.map((column) => data.columns[column].slice(-1)).join("/") + (mine.length === 1 && data.columns[mine[0]].endsWith("1") ? " byte" : " bytes"));
+    const widths = (mine) => {
+      const each = mine.map((column) => data.columns[column].slice(-1)).join("/");
+      return mine.length === 3 ? "any width" : `${each} ${each === "1" ? "byte" : "bytes"}`;
+    };
     const ins = columns.filter((column) => column < 5), outs = columns.filter((column) => column >= 5);
-    if (ins.length && ins.length === outs.length && ins.every((column, at) => outs[at] === column + 3)) return `in, out: ${widths(ins)}`;
+    const alike = ins.length > 0 && ins.length === outs.length && ins.every((column, at) => outs[at] === column + 3);
+    if (alike) return `in, out: ${widths(ins)}`;
     return [ins.length ? `in: ${widths(ins)}` : "", outs.length ? `out: ${widths(outs)}` : ""].filter(Boolean).join("; ");
   }
 
@@ -546,21 +574,23 @@
   function paintSwatch(canvas) {
     const context = canvas.getContext("2d"), kind = canvas.dataset.kind;
     const image = context.createImageData(TILE, TILE);
-    const set = CHANGE_KINDS.includes(kind) ? ink.change.tiles[2 * CHANGE_KINDS.indexOf(kind) + 1] : ink.outcome.tiles[2 * data.kinds.indexOf(kind) + 1];
-    new Uint32Array(image.data.buffer).set(set);
+    const change = CHANGE_KINDS.indexOf(kind);
+    const { tiles } = change < 0 ? ink.outcome : ink.change;
+    new Uint32Array(image.data.buffer).set(tiles[2 * (change < 0 ? data.kinds.indexOf(kind) : change) + 1]);
     context.putImageData(image, 0, 0);
   }
 
-  function whereButton(side, rule) {
-    const text = place(side, rule);
-    return make("button", { type: "button", class: "where", title: "Find every place that this rule decides", onclick: () => find(text) }, text);
-  }
+  const placeButton = (text) => make("button", {
+    type: "button", class: "where", title: "Find every place that this rule decides", onclick: () => find(text),
+  }, text);
+  const whereButton = (side, rule) => placeButton(place(side, rule));
 
   const cellOf = (side, number, prefix) => {
     const outcome = side.outcomes[number];
-    const parts = waysText(outcome).map((text, at) => make("div", { class: "way" }, swatch(data.kinds[outcome[2][at][4]]), make("span", {}, (at ? "" : prefix) + text)));
-    for (const reason of new Set(outcome[2].map((way) => REASONS[way[3]]))) if (reason) parts.push(make("p", { class: "why" }, reason));
-    return parts;
+    const parts = waysText(outcome).map((text, at) => make("div", { class: "way" },
+      swatch(data.kinds[outcome[2][at][4]]), make("span", {}, (at ? "" : prefix) + text)));
+    const reasons = new Set(outcome[2].map((way) => REASONS[way[3]]).filter(Boolean));
+    return [...parts, ...[...reasons].map((reason) => make("p", { class: "why" }, reason))];
   };
 
   function inspect(map, at) {
@@ -569,8 +599,9 @@
     const body = make("tbody");
     for (const [columns, found] of rows) {
       const cell = make("td");
-      if (before && !sameOutcome(found)) cell.append(...cellOf(before, found[0], "before: "), ...cellOf(after, found[1], "after: "));
-      else cell.append(...cellOf(after, found[found.length - 1], ""));
+      if (before && !sameOutcome(found)) {
+        cell.append(...cellOf(before, found[0], "before: "), ...cellOf(after, found[1], "after: "));
+      } else cell.append(...cellOf(after, found[found.length - 1], ""));
       body.append(make("tr", {}, make("th", { scope: "row" }, accessWords(columns)), cell));
     }
     const here = byId("here"), lens = make("canvas", { class: "lens", "aria-hidden": "true" });
@@ -585,19 +616,23 @@
 
   /** Whether both sides say the same in the same words. */
   function sameOutcome(found) {
-    const words = (side, number) => JSON.stringify(side.outcomes[number][2].map((way) => [way[0], way[1]])) + side.outcomes[number][1];
+    const words = (side, number) => {
+      const [, exits, ways] = side.outcomes[number];
+      return JSON.stringify([exits, ways.map(([when, actions]) => [when, actions])]);
+    };
     return words(before, found[0]) === words(after, found[1]);
   }
 
   function rulesAt(rows) {
     const parts = [];
     data.sides.forEach((side, at) => {
-      const rules = new Set(rows.flatMap(([, found]) => side.outcomes[found[at]][2].map((way) => way[2])).filter((rule) => rule >= 0));
+      const asked = rows.flatMap(([, found]) => side.outcomes[found[at]][2].map((way) => way[2]));
+      const rules = new Set(asked.filter((rule) => rule >= 0));
       if (before && at === 0 && rows.every(([, found]) => sameOutcome(found))) return;
       for (const rule of rules) {
         const [, , label, text, profile, doc] = side.rules[rule];
         parts.push(make("div", { class: "rule" },
-          before ? `${at === 0 ? "before" : "after"}: ` : "", label ? make("strong", {}, `${label} `) : null, whereButton(side, rule),
+          before ? `${SIDES[at]}: ` : "", label ? make("strong", {}, `${label} `) : null, whereButton(side, rule),
           profile ? make("span", { class: "why" }, ` profile ${profile}`) : null,
           doc ? make("p", { class: "doc" }, doc) : null, make("pre", {}, text)));
       }
@@ -631,17 +666,22 @@
   function testsOf(text) {
     const whole = text.trim();
     if (places.has(whole)) return [placeTest(whole)];
-    return whole.split(/\s+/).filter(Boolean).map((word) => (NUMBERS.test(word) ? numbersTest(word) : /:\d+$/.test(word) ? placeTest(word) : wordTest(word.toLowerCase())));
+    return whole.split(/\s+/).filter(Boolean).map((word) => {
+      if (NUMBERS.test(word)) return numbersTest(word);
+      return /:\d+$/.test(word) ? placeTest(word) : wordTest(word.toLowerCase());
+    });
   }
 
   function placeTest(wanted) {
     const good = (where) => where === wanted || where.endsWith(`/${wanted}`);
-    return { outcome: (each) => each.places.some(good), holds: () => false, addresses: (space, lo, hi) => new Uint8Array(hi - lo + 1) };
+    const nowhere = (space, lo, hi) => new Uint8Array(hi - lo + 1);
+    return { outcome: (each) => each.places.some(good), holds: () => false, addresses: nowhere };
   }
 
   function numbersTest(word) {
     const [, only] = word.match(NUMBERS);
-    const ranges = word.slice(only ? only.length + 1 : 0).split(",").filter(Boolean).map((part) => part.split("..").map(Number)).map(([lo, hi = lo]) => [lo, hi]);
+    const parts = word.slice(only ? only.length + 1 : 0).split(",").filter(Boolean);
+    const ranges = parts.map((part) => part.split("..").map(Number)).map(([lo, hi = lo]) => [lo, hi]);
     const here = (space) => (!only || only.toLowerCase() === space ? ranges : []);
     return {
       outcome: () => false,
@@ -651,10 +691,18 @@
   }
 
   function wordTest(wanted) {
+    const like = ([, name]) => name.toLowerCase().includes(wanted);
     return {
       outcome: (each) => each.words.includes(wanted),
-      holds: (space, lo, hi) => nameIn(space, lo, hi, wanted),
-      addresses: (space, lo, hi) => namedLike(space, lo, hi, wanted),
+      holds(space, lo, hi) {
+        for (const each of namesOf(space, lo, hi)) if (like(each)) return true;
+        return false;
+      },
+      addresses(space, lo, hi) {
+        const out = new Uint8Array(hi - lo + 1);
+        for (const each of namesOf(space, lo, hi)) if (like(each)) out[each[0] - lo] = 1;
+        return out;
+      },
     };
   }
 
@@ -662,25 +710,6 @@
     const out = new Uint8Array(hi - lo + 1);
     for (const [first, last] of ranges) out.fill(1, Math.max(0, first - lo), Math.max(0, Math.min(last, hi) - lo + 1));
     return out;
-  }
-
-  function namedLike(space, lo, hi, wanted) {
-    const out = new Uint8Array(hi - lo + 1);
-    if (space === "io") {
-      for (let port = lo; port <= hi; port++) if (portNames[port] && portNames[port][0].toLowerCase().includes(wanted)) out[port - lo] = 1;
-    } else {
-      for (const [address, [name]] of msrNames) if (address >= lo && address <= hi && name.toLowerCase().includes(wanted)) out[address - lo] = 1;
-    }
-    return out;
-  }
-
-  function nameIn(space, lo, hi, wanted) {
-    if (space === "io") {
-      for (let port = lo; port <= hi; port++) if (portNames[port] && portNames[port][0].toLowerCase().includes(wanted)) return true;
-      return false;
-    }
-    for (const [address, [name]] of msrNames) if (address >= lo && address <= hi && name.toLowerCase().includes(wanted)) return true;
-    return false;
   }
 
   function find(text) {
@@ -715,11 +744,15 @@
     const tilesOf = (kinds) => kinds.flatMap((kind) => {
       const plain = value(kind), line = value(`${kind}-ink`), pattern = PATTERNS[kind] || (() => false);
       return [faded, (colour) => colour].map((shade) => {
-        const [base, mark] = [packed(shade(plain)), packed(shade(kind === "relayed" ? line : line.map((each, at) => Math.round(0.5 * each + 0.5 * plain[at]))))];
+        const soft = kind === "relayed" ? line : line.map((each, at) => Math.round((each + plain[at]) / 2));
+        const [base, mark] = [packed(shade(plain)), packed(shade(soft))];
         return Uint32Array.from({ length: TILE * TILE }, (_, at) => (pattern(at % TILE, Math.floor(at / TILE)) ? mark : base));
       });
     });
-    const set = (kinds) => ({ tiles: tilesOf(kinds), plain: kinds.map((kind) => packed(value(kind))), line: packed(back), mixed: kinds.map((kind) => packed(value(`${kind}-ink`))) });
+    const set = (kinds) => ({
+      tiles: tilesOf(kinds), plain: kinds.map((kind) => packed(value(kind))), line: packed(back),
+      mixed: kinds.map((kind) => packed(value(`${kind}-ink`))),
+    });
     ink = { outcome: set(data.kinds), change: set(CHANGE_KINDS), css };
   }
 
@@ -735,31 +768,46 @@
       make("thead", {}, make("tr", {}, ...head.map((each) => make("th", { scope: "col" }, each)))), body);
     const parts = [make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, table)];
     if (rows.length > MOST_ROWS) {
-      const more = make("button", { type: "button", class: "more", onclick: () => { show(MOST_ROWS, rows.length); more.remove(); } }, `Show all ${grouped(rows.length)}`);
+      const all = () => { show(MOST_ROWS, rows.length); more.remove(); };
+      const more = make("button", { type: "button", class: "more", onclick: all }, `Show all ${grouped(rows.length)}`);
       parts.push(more);
     }
     return parts;
   }
 
-  const stepsText = (steps) => steps.map(([when, actions], at) => (when ? `${actions} if ${when}` : at > 0 ? `else ${actions}` : actions)).join("; ");
+  const stepText = ([when, actions], at) => (when ? `${actions} if ${when}` : at > 0 ? `else ${actions}` : actions);
+  const stepsText = (steps) => steps.map(stepText).join("; ");
+
+  /** What makes a row of a table of ranges, when it is shown. */
+  const rangeRow = (side, space) => ([lo, hi, columns, kind, steps, rules]) => () => {
+    const decided = rules.slice(0, 6).map((rule) => make("div", {},
+      side.rules[rule][2] ? `${side.rules[rule][2]} ` : "", whereButton(side, rule)));
+    return make("tr", {},
+      make("th", { scope: "row" }, span(lo, hi)),
+      make("td", { class: "count" }, grouped(hi - lo + 1)),
+      make("td", {}, columnsText(columns)),
+      make("td", { class: "does" }, swatch(data.kinds[kind]), kind === PASSES ? "passes" : stepsText(steps)),
+      make("td", { class: "rules" }, ...(rules.length ? decided : ["default"])),
+      make("td", {}, namesIn(space, lo, hi)));
+  };
 
   const rowWords = new Map();
 
   function rangeTables() {
     const side = shownSide(), at = state.mode === "before" ? 0 : data.sides.length - 1;
     const table = side.tables[state.view.sides[at].table];
-    const parts = [];
+    const head = ["Addresses", "Count", "Access", "What happens", "Rule", "Names"];
+    const note = "As the policy decides; each port by itself, whatever else an access touches.";
+    const parts = [make("p", { class: "note" }, note)];
     for (const [space, title] of [["io", "I/O ports"], ["msr", "MSRs"]]) {
       const all = table.filter(([, , columns]) => (columns & 3 ? "msr" : "io") === space);
-      const rows = all.filter((row) => rowFound(side, space, row)).map(([lo, hi, columns, kind, steps, rules]) => () => make("tr", {},
-        make("th", { scope: "row" }, span(lo, hi)), make("td", { class: "count" }, grouped(hi - lo + 1)), make("td", {}, columnsText(columns)),
-        make("td", { class: "does" }, swatch(data.kinds[kind]), kind === PASSES ? "passes" : stepsText(steps)),
-        make("td", { class: "rules" }, ...(rules.length ? rules.slice(0, 6).map((rule) => make("div", {}, side.rules[rule][2] ? `${side.rules[rule][2]} ` : "", whereButton(side, rule))) : ["default"])),
-        make("td", {}, namesIn(space, lo, hi))));
-      const count = rows.length === all.length ? `${grouped(all.length)} ranges` : `${grouped(rows.length)} of ${grouped(all.length)} ranges`;
-      parts.push(...pageOf(rows, ["Addresses", "Count", "Access", "What happens", "Rule", "Names"], `${title}: ${count}${before ? ` (${at ? "after" : "before"})` : ""}`));
+      const found = all.filter((row) => rowFound(side, space, row));
+      const part = found.length === all.length ? "" : `${grouped(found.length)} of `;
+      const which = before ? ` (${SIDES[at]})` : "";
+      const caption = `${title}: ${part}${grouped(all.length)} ${all.length === 1 ? "range" : "ranges"}${which}`;
+      parts.push(...pageOf(found.map(rangeRow(side, space)), head, caption));
     }
-    byId("tables").replaceChildren(make("p", { class: "note" }, "As the policy decides; each port by itself, whatever the width of the access that touches it."), ...parts);
+    byId("tables").replaceChildren(...parts);
   }
 
   function rowFound(side, space, row) {
@@ -773,31 +821,53 @@
     return state.tests.every((test) => test.outcome(rowWords.get(row)) || test.holds(space, lo, hi));
   }
 
+  function changeRow(change) {
+    const told = (side, fate) => fate.map(([when, actions, rule], at) => make("div", {},
+      `${stepText([when, actions], at)} `, rule >= 0 ? whereButton(side, rule) : "(default)"));
+    const way = change.kind !== "changes" ? "" : change.weaker ? ", to something more open" : ", to something stricter";
+    const shown = change.ranges.slice(0, 12).map(([lo, hi]) => span(lo, hi)).join(", ");
+    const [first, last] = change.ranges[0];
+    return make("tr", {},
+      make("td", {}, swatch(change.kind), change.kind + way),
+      make("th", { scope: "row" }, shown, change.ranges.length > 12 ? ", ..." : "", change.starts ? " (where it starts)" : ""),
+      make("td", {}, columnsText(change.columns)),
+      make("td", { class: "rules" }, ...told(before, change.old)),
+      make("td", { class: "rules" }, ...told(after, change.new)),
+      make("td", {}, namesIn(change.space, first, last)));
+  }
+
   function changeTable() {
     if (!before) return;
-    const told = (side, fate) => fate.map(([when, actions, rule], at) => make("div", {},
-      when ? `${actions} if ${when} ` : at > 0 ? `else ${actions} ` : `${actions} `, rule >= 0 ? whereButton(side, rule) : "(default)"));
-    const rows = changesOf().map((change) => () => make("tr", {},
-      make("td", {}, swatch(change.kind), change.kind + (change.kind === "changes" ? (change.weaker ? ", to something more open" : ", to something stricter") : "")),
-      make("th", { scope: "row" }, change.ranges.slice(0, 12).map(([lo, hi]) => span(lo, hi)).join(", ") + (change.ranges.length > 12 ? ", ..." : ""), change.starts ? " (where the access starts)" : ""),
-      make("td", {}, columnsText(change.columns)), make("td", { class: "rules" }, ...told(before, change.old)), make("td", { class: "rules" }, ...told(after, change.new)),
-      make("td", {}, namesIn(change.space, change.ranges[0][0], change.ranges[0][1]))));
-    const parts = rows.length ? pageOf(rows, ["What", "Addresses", "Access", "Before", "After", "Names"], `${grouped(rows.length)} differences under this profile, vCPUs and target; what opens comes first`)
-      : [make("p", { class: "note" }, "No access fares differently under this profile, vCPUs and target.")];
-    byId("changes").replaceChildren(...parts);
+    const rows = changesOf().map((change) => () => changeRow(change));
+    const head = ["What", "Addresses", "Access", "Before", "After", "Names"];
+    const caption = `${grouped(rows.length)} ${rows.length === 1 ? "difference" : "differences"}; what opens comes first`;
+    const nothing = "No access fares differently under this profile, vCPUs and target.";
+    byId("changes").replaceChildren(...(rows.length ? pageOf(rows, head, caption) : [make("p", { class: "note" }, nothing)]));
+  }
+
+  function findingRow(each) {
+    const notes = each.notes.map((note) => make("p", { class: "help" }, note));
+    const helps = each.helps.map((help) => make("p", { class: "help" }, "help: ", make("code", {}, help)));
+    const where = each.rule ? placeButton(each.place) : make("span", { class: "mono" }, each.place || "");
+    const show = make("button", { type: "button", onclick: () => find(each.find) },
+      "Show", make("span", { class: "hidden" }, ` on the maps what ${each.code} is about`));
+    return make("tr", {},
+      make("td", {}, make("span", { class: `level level-${each.severity}` }, each.severity)),
+      make("th", { scope: "row" }, `${each.code} ${each.slug}`),
+      make("td", {}, each.message, ...notes, ...helps),
+      make("td", {}, where),
+      make("td", {}, each.find ? show : ""));
   }
 
   function findingsList() {
-    const part = byId("findings-part"), found = data.findings;
-    part.hidden = found === null;
+    const found = data.findings;
+    byId("findings-part").hidden = found === null;
     if (!found) return;
-    const rows = found.list.map((each) => () => make("tr", {},
-      make("td", {}, make("span", { class: `level level-${each.severity}` }, each.severity)),
-      make("th", { scope: "row" }, `${each.code} ${each.slug}`),
-      make("td", {}, each.message, ...each.notes.map((note) => make("p", { class: "help" }, note)), ...each.helps.map((help) => make("p", { class: "help" }, "help: ", make("code", {}, help)))),
-      make("td", {}, each.place === null ? "" : each.rule ? make("button", { type: "button", class: "where", title: "Find every place that this rule decides", onclick: () => find(each.place) }, each.place) : make("span", { class: "mono" }, each.place)),
-      make("td", {}, each.find ? make("button", { type: "button", onclick: () => find(each.find) }, "Show", make("span", { class: "hidden" }, ` on the maps what ${each.code} is about`)) : "")));
-    const parts = rows.length ? pageOf(rows, ["Level", "Rule of lint", "Finding", "Place", "On the maps"], `${grouped(rows.length + found.more)} ${rows.length === 1 ? "finding" : "findings"}`) : [make("p", { class: "note" }, "Lint finds nothing.")];
+    const rows = found.list.map((each) => () => findingRow(each)), total = rows.length + found.more;
+    const head = ["Level", "Rule of lint", "Finding", "Place", "On the maps"];
+    const caption = `${grouped(total)} ${total === 1 ? "finding" : "findings"}`;
+    const parts = rows.length ? pageOf(rows, head, caption) : [make("p", { class: "note" }, "Lint finds nothing.")];
+    if (found.more) parts.push(make("p", { class: "note" }, `The first ${grouped(rows.length)} are listed.`));
     if (found.note) parts.push(make("p", { class: "note" }, found.note));
     byId("findings").replaceChildren(...parts);
   }
@@ -834,8 +904,8 @@
   }
 
   function headline() {
-    const said = data.changes[state.view.changes].said;
-    byId("headline").replaceChildren(...(said.length ? said.map(([kind, text]) => make("li", {}, swatch(kind), text)) : [make("li", {}, "No access fares differently.")]));
+    const said = data.changes[state.view.changes].said.map(([kind, text]) => make("li", {}, swatch(kind), text));
+    byId("headline").replaceChildren(...(said.length ? said : [make("li", {}, "No access fares differently.")]));
   }
 
   function reload() {
@@ -847,16 +917,22 @@
     if (maps.current) inspect(maps.current, maps.current.cursor);
   }
 
+  const NOTES = {
+    kvmPorts: "KVM has no I/O bitmap: every access exits that no device in the kernel answers, and what the policy passes "
+      + "is passed on there.",
+    alone: "A cell is a port by itself, in the colour of the strictest that a rule or default says of it: it has one bit, "
+      + "for both directions and all widths.",
+    access: "A cell is the port at which an access starts. All the ports that it touches decide; what exits only because "
+      + "it shares a bit is passed on by the handler. This access: ",
+    kvmMsrs: "KVM's filter decides every MSR; those that processors' bitmaps have are drawn, others stand in the table.",
+    msrs: "A cell is an MSR. Reads and writes have bits of their own; an MSR that is not drawn has none, and always exits.",
+  };
+
   function notes() {
-    const target = state.view.target;
-    byId("ports-note").textContent = target === "kvm"
-      ? "KVM has no I/O bitmap: every access exits that no device in the kernel answers, and what the policy passes on is passed on there."
-      : state.access === ALONE ? "A cell is a port by itself, in the colour of the strictest that a rule or default says of it: it has one bit, for both directions and all widths."
-        : `A cell is the port at which an access starts: ${ACCESSES[state.access]}. All the ports that it touches decide; what exits only because it shares a bit is passed on by the handler.`;
-    const windows = data.windows[target];
-    byId("msrs-note").textContent = target === "kvm"
-      ? "KVM's filter decides every MSR; those that processors' bitmaps have are drawn, others stand in the table."
-      : `A cell is an MSR: reads and writes have bits of their own, ${grouped(windows.reduce((sum, [lo, hi]) => sum + hi - lo + 1, 0))} MSRs each. Every other MSR always exits.`;
+    const kvm = state.view.target === "kvm";
+    const ports = state.access === ALONE ? NOTES.alone : `${NOTES.access}${ACCESSES[state.access]}.`;
+    byId("ports-note").textContent = kvm ? NOTES.kvmPorts : ports;
+    byId("msrs-note").textContent = kvm ? NOTES.kvmMsrs : NOTES.msrs;
   }
 
   /** The maps of the target's windows; the cursors of maps that stay, stay. */
@@ -865,7 +941,8 @@
     const current = maps.current ? maps.current.title : null;
     byId("port-maps").replaceChildren();
     byId("msr-maps").replaceChildren();
-    maps = [new HeatMap(byId("port-maps"), `Ports ${span(0, PORTS - 1)}`, "io", () => (state.access === ALONE ? PORT_COLUMNS : [state.access]), 0, PORTS - 1)];
+    const columns = () => (state.access === ALONE ? PORT_COLUMNS : [state.access]);
+    maps = [new HeatMap(byId("port-maps"), `Ports ${span(0, PORTS - 1)}`, "io", columns, 0, PORTS - 1)];
     for (const [lo, hi] of data.windows[state.view.target]) {
       for (const column of MSR_COLUMNS) {
         const title = `${column ? "WRMSR" : "RDMSR"} ${hex(lo)}..${hex(hi)}`;
@@ -892,7 +969,8 @@
       byId(id).disabled = values.length === 1;
       byId(id).addEventListener("change", choose);
     }
-    byId("access").replaceChildren(make("option", { value: ALONE }, "each port by itself"), ...PORT_COLUMNS.map((column) => make("option", { value: column }, ACCESSES[column])));
+    const accesses = PORT_COLUMNS.map((column) => make("option", { value: column }, ACCESSES[column]));
+    byId("access").replaceChildren(make("option", { value: ALONE }, "each port by itself"), ...accesses);
     byId("access").addEventListener("change", () => { state.access = Number(byId("access").value); notes(); reload(); });
     byId("side-field").hidden = !before;
     for (const [value, text] of modes) {
@@ -913,11 +991,13 @@
   }
 
   function head() {
-    const facts = data.sides.flatMap((side, at) => side.facts.map((fact) => (before ? `${at ? "after" : "before"}: ${fact}` : fact)));
-    byId("facts").replaceChildren(...data.sides.map((side, at) => make("li", {}, before ? `${at ? "after" : "before"}: ${side.said}` : side.said)), ...(before ? [] : facts.map((fact) => make("li", {}, fact))), make("li", {}, data.made));
-    const bad = data.sides.filter((side) => side.unenforced);
+    const item = (text) => make("li", {}, text);
+    const sides = data.sides.map((side, at) => (before ? `${SIDES[at]}: ${side.said}` : side.said));
+    byId("facts").replaceChildren(...[...sides, ...(before ? [] : after.facts), data.made].map(item));
+    const bad = data.sides.filter((side) => side.unenforced).map((side) => `${side.said}: an image lets pass what the `
+      + "decisions beside it trap. Policyc did not make them together.");
     byId("warning").hidden = bad.length === 0;
-    byId("warning").textContent = bad.map((side) => `${side.said}: an image lets pass what the decisions beside it trap. Policyc did not make them together.`).join(" ");
+    byId("warning").textContent = bad.join(" ");
     byId("changes-part").hidden = !before;
   }
 
@@ -934,7 +1014,8 @@
     byId("find").addEventListener("input", () => { state.tests = testsOf(byId("find").value); refilter(); });
     byId("controls").addEventListener("submit", (event) => { event.preventDefault(); goToFound(); });
     document.addEventListener("keydown", (event) => {
-      if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !event.ctrlKey && !event.altKey && !event.metaKey) {
+      const writes = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+      if (event.key === "/" && !writes && !event.ctrlKey && !event.altKey && !event.metaKey) {
         event.preventDefault();
         byId("find").focus();
       }
