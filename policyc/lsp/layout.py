@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from lsprotocol import types
 
-from policyc.lsp.places import changed_part, span_range
+from policyc.lsp.places import span_range
 from policyc.syntax.format import formatted, same
 from policyc.syntax.parser import parse
 from policyc.syntax.reader import decode
+from policyc.syntax.reparse import common
 from policyc.vocabulary.diagnostic import PolicyError
 from policyc.vocabulary.span import Source, Span
 
@@ -25,7 +26,7 @@ def edits(source: Source, encoding: str) -> list[types.TextEdit]:
     again, problems = parse(Source(source.name, text))
     if problems or not same(module, again):
         raise AssertionError("formatting would change what the policy says")
-    head, tail = changed_part(source.text, text)
+    head, tail = common(source.text, text)
     if head == len(source.text) == len(text):
         return []
     start, end = _lines(source.text, head, len(source.text) - tail)

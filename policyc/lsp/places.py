@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lsprotocol import types
 
 from policyc.vocabulary.span import Source, Span
@@ -52,26 +50,3 @@ def offset(source: Source, place: types.Position, encoding: str) -> int:
         return len(source.text)
     text = source.line(place.line + 1)
     return source.line_start(place.line + 1) + characters(text, place.character, encoding)
-
-
-def changed_part(old: str, new: str) -> tuple[int, int]:
-    """Characters that two texts have in common at their beginnings, and at their ends; these never overlap.
-
-    Found by halving: comparing slices costs next to nothing, a loop over the characters would not.
-    """
-    most = min(len(old), len(new))
-    head = _longest(most, lambda size: old[:size] == new[:size])
-    tail = _longest(most - head, lambda size: size == 0 or old[-size:] == new[-size:])
-    return head, tail
-
-
-def _longest(most: int, holds: Callable[[int], bool]) -> int:
-    """The largest size up to most for which holds is true; it is true for 0 and never again once it is false."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if holds(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low

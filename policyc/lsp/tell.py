@@ -7,7 +7,8 @@ from typing import Any
 
 from lsprotocol import types
 
-from policyc.lsp.places import changed_part, span_range
+from policyc.lsp.places import span_range
+from policyc.syntax.reparse import common
 from policyc.vocabulary.diagnostic import ERROR, INFO, WARNING, Diagnostic, Edit, Fix, Label
 from policyc.vocabulary.span import Source, Span
 
@@ -92,7 +93,7 @@ def revived(fields: Mapping[str, Any], source: Callable[[str], Source | None]) -
 
 def moved(found: Iterable[Diagnostic], old: Source, new: Source) -> list[Diagnostic]:
     """Findings about a text where they stand after it was edited; without those that stood in what was changed."""
-    head, tail = changed_part(old.text, new.text)
+    head, tail = common(old.text, new.text)
     edge, shift = len(old.text) - tail, len(new.text) - len(old.text)
 
     def span(at: Span) -> Span | None:

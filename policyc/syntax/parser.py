@@ -24,10 +24,12 @@ def parse(source: Source) -> tuple[tree.Module, list[Diagnostic]]:
 
     Diagnostics are in source order; all are of severity error.
     """
-    return _Parser(source).run()
+    return Parser(source).run()
 
 
-class _Parser:
+class Parser:
+    """Reads one text. A piece at a time; what spans pieces (comments above, blocks around) is kept in between."""
+
     def __init__(self, source: Source) -> None:
         self.source = source
         self.builder = TreeBuilder(source)

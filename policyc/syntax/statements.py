@@ -62,9 +62,9 @@ def pieces(source: Source, problems: list[Diagnostic]) -> Iterator[Piece]:
             yield Piece(COMMENT, start, end, True)
             at = end + 1
             continue
-        at = yield from _slow(source, at, blocks, problems)
+        at = yield from whole_lines(source, at, blocks, problems)
     for brace in blocks[: MAX_MISTAKES - len(problems)]:
-        problems.append(_unclosed(source, brace, size))
+        problems.append(unclosed(source, brace, size))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
@@ -75,7 +75,7 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _slow(source: Source, at: int, blocks: list[int], problems: list[Diagnostic]) -> Generator[Piece, None, int]:
+def whole_lines(source: Source, at: int, blocks: list[int], problems: list[Diagnostic]) -> Generator[Piece, None, int]:
     """Pieces from a line with braces, quotes, comments or a continuation; returns where the next line starts."""
     text, start, own_line = source.text, at, True
     depths: list[int] = []
@@ -127,7 +127,7 @@ def _slow(source: Source, at: int, blocks: list[int], problems: list[Diagnostic]
         if depths and mark and _STARTER.match(text, position) is None:
             continue
         if depths:
-            problems.append(_unclosed(source, depths[-1], stop))
+            problems.append(unclosed(source, depths[-1], stop))
             yield from comments
             return position
         yield from _statement(text, start, stop, comments)
@@ -179,7 +179,7 @@ def _stray(source: Source, at: int) -> Diagnostic:
     return error("E001", "this `}` closes nothing", Span(source, at, at + 1), helps=("delete it",))
 
 
-def _unclosed(source: Source, brace: int, end: int) -> Diagnostic:
+def unclosed(source: Source, brace: int, end: int) -> Diagnostic:
     return error(
         "E001",
         "this `{` is never closed",

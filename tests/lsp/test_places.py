@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol import types
 
-from policyc.lsp.places import changed_part, offset, position, units
+from policyc.lsp.places import offset, position, units
+from policyc.syntax.reparse import common
 from policyc.vocabulary.span import Source
 
 TEXTS = st.text(st.sampled_from("ab \u00e9\u20ac\U0001f600\r\n"), max_size=30)
@@ -37,7 +38,7 @@ def test_any_position_has_an_offset(text: str, line: int, column: int, encoding:
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
 def test_what_two_texts_share_is_found_at_both_ends(head: str, old: str, new: str, tail: str) -> None:
     one, other = head + old + tail, head + new + tail
-    begin, end = changed_part(one, other)
+    begin, end = common(one, other)
     assert begin + end <= min(len(one), len(other))
     assert one[:begin] == other[:begin]
     assert one[len(one) - end :] == other[len(other) - end :]
