@@ -77,19 +77,31 @@ class FileLoader:
 
     def load(self, key: str) -> tuple[Loaded, list[Diagnostic]]:
         """The parsed file. Raises LoadError E003 (unreadable) or E004 (too much to read)."""
-        bundled = key.startswith(f"{STD}/")
-        name = key if bundled else self.prefix + _native(key.removeprefix("./"))
+        name, place = self.named(key)
         try:
-            data = self.buffers[name] if name in self.buffers else read_file(self._place(key, bundled))
+            data = self.buffers[name] if name in self.buffers else read_file(place)
         except UnreadableError as reason:
-            why = str(reason).rpartition(": ")[2]
-            raise LoadError("E003", f"cannot read {name}: {why}", "an import names a regular file") from None
-        self.total += len(data)
-        if self.total > MAX_TOTAL:
-            raise LoadError("E004", f"the imported files are larger than {MAX_TOTAL >> 20} MiB together")
+            raise self.unreadable(name, reason) from None
+        self.count(len(data))
         source, module, problems = read_module(name, data)
         self.sources.append(FileEntry(key, len(data), source.digest))
         return Loaded(key, name, key, module), problems
+
+    def named(self, key: str) -> tuple[str, str]:
+        """What messages call a file, and where it lies on the disk."""
+        bundled = key.startswith(f"{STD}/")
+        return key if bundled else self.prefix + _native(key.removeprefix("./")), self._place(key, bundled)
+
+    def unreadable(self, name: str, reason: UnreadableError) -> LoadError:
+        """E003."""
+        why = str(reason).rpartition(": ")[2]
+        return LoadError("E003", f"cannot read {name}: {why}", "an import names a regular file")
+
+    def count(self, size: int) -> None:
+        """Add to what was read so far. Raises LoadError E004 if that is too much."""
+        self.total += size
+        if self.total > MAX_TOTAL:
+            raise LoadError("E004", f"the imported files are larger than {MAX_TOTAL >> 20} MiB together")
 
     def _place(self, spelling: str, bundled: bool) -> str:
         """Where a file lies on the disk."""

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from contextlib import suppress
+from functools import cached_property
 
-from policyc import pipeline
-from policyc.bundle.layout import FileEntry
 from policyc.database.names import Database
-from policyc.imports import FileLoader
+from policyc.imports import FileLoader, read_module
+from policyc.lsp.rejudge import Judged, judge
+from policyc.pipeline import recorded
+from policyc.semantics.decide import decide_all
 from policyc.semantics.modules import MAIN, Loaded
 from policyc.semantics.policy import DecisionMap, Policy, Variant
-from policyc.semantics.resolve import Resolver, Written, read_policy
+from policyc.semantics.reresolve import AgainResolver, Memory
+from policyc.semantics.resolve import Written, read_policy
 from policyc.semantics.scope import Scope
+from policyc.syntax import tree
 from policyc.syntax.files import read_file
-from policyc.syntax.parser import parse
-from policyc.syntax.reader import decode
+from policyc.syntax.reparse import EditedText
 from policyc.targets.registry import NAMES
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
+from policyc.vocabulary.span import Source
 
 
-class Analysis(NamedTuple):
-    """path: of the main file. errors: what keeps it from compiling. policy, maps: where it resolves, where it holds
-    together. targets: those it is for, then. database: what its names were looked up in."""
+class Analysis:
+    """path: of the main file. errors: what keeps it from compiling. policy: None where it does not resolve. targets:
+    those it is for, where it holds together. database: what its names were looked up in."""
 
-    path: str
-    errors: tuple[Diagnostic, ...]
-    written: Written
-    database: Database
-    policy: Policy | None = None
-    maps: Mapping[Variant, DecisionMap] | None = None
-    targets: tuple[str, ...] = ()
+    def __init__(
+        self, path: str, errors: tuple[Diagnostic, ...], written: Written, database: Database,
+        policy: Policy | None = None, judged: Judged | None = None,
+    ) -> None:  # fmt: skip
+        self.path = path
+        self.errors = errors
+        self.written = written
+        self.database = database
+        self.policy = policy
+        self._judged = judged
+        self.targets = () if judged is None else judged.targets
+
+    @cached_property
+    def maps(self) -> Mapping[Variant, DecisionMap] | None:
+        """What the policy decides; None where it has errors."""
+        if self._judged is None or self._judged.errors:
+            return None
+        return self._judged.maps or decide_all(self._judged.policy)
 
     def file(self, path: str) -> Loaded | None:
         """The file of the policy at a path."""
@@ -47,38 +63,94 @@ class Analysis(NamedTuple):
         return [each.name for each in self.written.modules] or [self.path]
 
 
+class Session:
+    """One policy over many edits: each analysis uses what the one before has found out."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.files = Files()
+        self._memory = Memory()
+        self._judged: Judged | None = None
+        self._database: Database | None = None
+
+    def analyse(self, texts: Mapping[str, str], database: Database) -> Analysis:
+        """Everything that is an error in the policy. texts: of open files, by path.
+
+        Warnings are lint's affair here: settings and waivers decide about them.
+        """
+        if database is not self._database:
+            self._database, self._memory, self._judged = database, Memory(), None
+        nothing = Written((), {})
+        try:
+            module, problems = self.files.read(self.path, self.path, texts)
+        except PolicyError as reason:
+            return Analysis(self.path, reason.diagnostics, nothing, database)
+        except UnreadableError:
+            return Analysis(self.path, (), nothing, database)
+        where = recorded(self.path)
+        main = Loaded(MAIN, self.path, where, module)
+        resolver = AgainResolver(database, NAMES, problems, self._memory)
+        loader = Loader(self.path, texts, self.files)
+        read = read_policy(main, loader, resolver, where.removesuffix(".pol") or where)
+        errors = tuple(each for each in read.diagnostics if each.severity == ERROR)
+        if read.policy is None:
+            return Analysis(self.path, errors, read.written, database)
+        self._judged = judge(read.policy, self._memory.rules, database, self._judged)
+        return Analysis(self.path, self._judged.errors, read.written, database, read.policy, self._judged)
+
+
+class Files:
+    """The files of a policy as they were read last."""
+
+    def __init__(self) -> None:
+        self._edited: dict[str, EditedText] = {}
+        self._closed: dict[str, tuple[object, tree.Module, list[Diagnostic]]] = {}
+
+    def read(self, name: str, place: str, texts: Mapping[str, str]) -> tuple[tree.Module, list[Diagnostic]]:
+        """The module of a file, and what is wrong with it. name: what messages call it. place: where it lies.
+
+        Raises PolicyError for what is no text, UnreadableError.
+        """
+        if name in texts:
+            self._closed.pop(name, None)
+            return self._edited.setdefault(name, EditedText(name)).read(texts[name])
+        stamp = _stamp(place)
+        kept = self._closed.get(name)
+        if kept is None or kept[0] != stamp or stamp is None:
+            source, module, problems = read_module(name, read_file(place))
+            del source
+            kept = self._closed[name] = (stamp, module, problems)
+        self._edited.pop(name, None)
+        return kept[1], list(kept[2])
+
+
+class Loader(FileLoader):
+    """A FileLoader that reads a file again only if it has changed."""
+
+    def __init__(self, main: str, texts: Mapping[str, str], files: Files) -> None:
+        super().__init__(main)
+        self.texts = texts
+        self.files = files
+
+    def load(self, key: str) -> tuple[Loaded, list[Diagnostic]]:
+        name, place = self.named(key)
+        try:
+            module, problems = self.files.read(name, place, self.texts)
+        except UnreadableError as reason:
+            raise self.unreadable(name, reason) from None
+        except PolicyError as refused:
+            module, problems = tree.Module(Source(name, ""), (), (), ()), list(refused.diagnostics)
+        self.count(len(module.source.text))
+        return Loaded(key, name, key, module), problems
+
+
+def _stamp(place: str) -> object:
+    with suppress(OSError, ValueError):
+        found = os.stat(place)
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return None
+
+
 def analyse(path: str, texts: Mapping[str, str], database: Database) -> Analysis:
-    """Everything that is an error in a policy. texts: of open files, by path.
-
-    Warnings are lint's affair here: settings and waivers decide about them.
-    """
-    nothing = Written((), {})
-    try:
-        data = texts[path].encode() if path in texts else read_file(path)
-        source = decode(path, data)
-    except PolicyError as reason:
-        return Analysis(path, reason.diagnostics, nothing, database)
-    except UnreadableError:
-        return Analysis(path, (), nothing, database)
-    module, problems = parse(source)
-    loader = FileLoader(path, {name: text.encode() for name, text in texts.items() if name != path})
-    where = pipeline.recorded(path)
-    read = read_policy(
-        Loaded(MAIN, path, where, module),
-        loader,
-        Resolver(database, NAMES, problems),
-        where.removesuffix(".pol") or where,
-    )
-    found = _errors(read.diagnostics)
-    if read.policy is None:
-        return Analysis(path, found, read.written, database)
-    front = pipeline.Front(read.policy, read.diagnostics, (FileEntry(where, len(data), source.digest),), read.written)
-    try:
-        judged = pipeline.judge(front, database)
-    except PolicyError as reason:
-        return Analysis(path, _errors(reason.diagnostics), read.written, database, read.policy)
-    return Analysis(path, (), read.written, database, read.policy, judged.maps, judged.selection.targets)
-
-
-def _errors(found: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
-    return tuple(each for each in found if each.severity == ERROR)
+    """A policy that nobody edits."""
+    return Session(path).analyse(texts, database)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from policyc.cli.lintconfig import Configs
 from policyc.database.names import Database, load
 from policyc.imports import STD
-from policyc.lsp.analysis import Analysis, analyse
+from policyc.lsp.analysis import Analysis, Session
 from policyc.lsp.documents import Document
 from policyc.lsp.tell import moved
 from policyc.resources import folder
@@ -36,6 +36,7 @@ class Project:
         self.database_files = tuple(database)
         self.documents: dict[str, Document] = {}
         self.analyses: dict[str, Analysis] = {}
+        self._sessions: dict[str, Session] = {}
         self.reviews: dict[str, list[Diagnostic]] = {}
         self.complaint = ""
         self._folders: dict[str, None] = {}
@@ -121,9 +122,10 @@ class Project:
     def analyse(self, root: str) -> Analysis:
         """Check one policy, and keep the result."""
         before = self.analyses.get(root)
-        now = analyse(root, self.texts, self.database(root))
+        session = self._sessions.setdefault(root, Session(root))
+        now = session.analyse(self.texts, self.database(root))
         if before is not None and not now.written.modules:  # No text at all: go on with the names of the last one.
-            now = now._replace(written=before.written)
+            now.written = before.written
         self.analyses[root] = now
         self._learn(now)
         return now
@@ -155,6 +157,7 @@ class Project:
     def drop(self, root: str) -> list[str]:
         """Forget a policy that no open text belongs to; its files."""
         analysis = self.analyses.pop(root, None)
+        self._sessions.pop(root, None)
         self.reviews.pop(root, None)
         return [] if analysis is None else analysis.paths
 

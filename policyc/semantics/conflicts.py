@@ -52,25 +52,50 @@ class Contest(NamedTuple):
     profile: str | None = None
 
 
+class Clash(NamedTuple):
+    """Two rules that decide differently, and where. profile: the one in which they meet."""
+
+    code: str
+    pair: Pair
+    overlap: Intervals
+    columns: int
+    profile: str | None
+
+
 def conflicts(policy: Policy, names: Names | None = None) -> list[Diagnostic]:
     """Every rule that clashes with an earlier one, once; at most MOST reports and a closing one."""
-    found: list[Diagnostic] = []
-    told: set[tuple[str, int]] = set()
+    return told(policy, clashes(policy), names)
+
+
+def told(policy: Policy, found: Iterable[Clash | Diagnostic], names: Names | None) -> list[Diagnostic]:
+    """The reports of clashes, and a closing one if the search was given up."""
+    several = list(found)
+    if not several:
+        return []
+    from policyc.semantics import clash_reports as reports
+
+    out = [each if isinstance(each, Diagnostic) else reports.report(policy, *each, names) for each in several]
+    if len(out) >= MOST:
+        out.append(reports.closing(out, MOST))
+    return out
+
+
+def clashes(policy: Policy) -> list[Clash | Diagnostic]:
+    """Every rule that clashes with an earlier one, once; E004 where there is too much to compare."""
+    found: list[Clash | Diagnostic] = []
+    known: set[tuple[str, int]] = set()
     for contest in _contests(policy):
         try:
-            clashes = _clashes(policy, contest, MOST - len(found))
+            pairs = _clashes(policy, contest, MOST - len(found))
         except TooManyConditions as reason:
             said = "more conditional rules overlap here than can be compared"
             found.append(error("E004", said, reason.rule.span, helps=("give rules that overlap the same action",)))
             continue
-        if clashes:
-            from policyc.semantics import clash_reports as reports
-        for pair, overlap, columns in clashes:
-            if (contest.code, pair.later.number) not in told:
-                told.add((contest.code, pair.later.number))
-                found.append(reports.report(policy, contest.code, pair, overlap, columns, contest.profile, names))
+        for pair, overlap, columns in pairs:
+            if (contest.code, pair.later.number) not in known:
+                known.add((contest.code, pair.later.number))
+                found.append(Clash(contest.code, pair, overlap, columns, contest.profile))
         if len(found) >= MOST:
-            found.append(reports.closing(found, MOST))
             break
     return found
 

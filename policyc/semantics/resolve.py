@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from policyc.semantics import vcpus
@@ -135,24 +136,20 @@ class Resolver:
 
     def nothing_lost(self, policy: Policy) -> None:
         """Every statement read is in the policy: one dropped without an error would open a guest in silence."""
-        written = {tree.Rule: 0, tree.Assert: 0, tree.Never: 0}
+        written: Counter[type] = Counter()
         for each in self.read:
-            for statement in each.module.statements:
-                for inner in statement.body if isinstance(statement, tree.Profile) else (statement,):
-                    if isinstance(inner, tree.Rule | tree.Assert | tree.Never):
-                        written[type(inner)] += 1
-        assert written == {
-            tree.Rule: len(policy.rules),
-            tree.Assert: len(policy.asserts),
-            tree.Never: len(policy.nevers),
-        }
+            written.update(map(type, each.module.statements))
+        for profile in self.profile_nodes:
+            written.update(map(type, profile.body))
+        kept = {tree.Rule: policy.rules, tree.Assert: policy.asserts, tree.Never: policy.nevers}
+        assert {kind: written[kind] for kind in kept} == {kind: len(each) for kind, each in kept.items()}
         tests = [each for each in self.read[0].module.statements if isinstance(each, tree.Test)]
         assert sum(len(each.cases) for each in tests) == sum(len(each.cases) for each in policy.tests)
 
     # files
 
     def make_scopes(self, graph: Graph) -> dict[str, Scope]:
-        scopes = {each.key: Scope(self.database) for each in graph.modules}
+        scopes = {each.key: self.new_scope() for each in graph.modules}
         for loaded in graph.modules:
             scope = scopes[loaded.key]
             scope.modules = {
@@ -164,6 +161,9 @@ class Resolver:
         for loaded in reversed(graph.modules):
             scopes[loaded.key].check_all(self.problems, self.patience)
         return scopes
+
+    def new_scope(self) -> Scope:
+        return Scope(self.database)
 
     def define(self, scope: Scope, let: tree.LetSet | tree.LetConst) -> None:
         name = let.name.text
@@ -180,11 +180,13 @@ class Resolver:
             )
             return
         scope.lets[name] = let
-        known = self.database.msr(name), self.database.port(name)
-        space = let.space.text if isinstance(let, tree.LetSet) else None
-        if space is not None and known[space == IO] is not None and not self.same(scope, let, known[space == IO]):
+        if not isinstance(let, tree.LetSet):
+            return
+        space = let.space.text
+        known = self.database.msr(name) if space == MSR else self.database.port(name)
+        if known is not None and not self.same(scope, let, known):
             word = "MSR" if space == MSR else "I/O port"
-            meaning = items_text(known[space == IO] or ())
+            meaning = items_text(known)
             self.problems.append(
                 error(
                     "E071",
@@ -265,15 +267,19 @@ class Resolver:
             if self.patience.spent():
                 return
             if isinstance(statement, tree.Rule | tree.Assert | tree.Never):
-                reader.read(statement, None)
+                self.rule(reader, statement, None)
             elif isinstance(statement, tree.Profile):
                 if loaded.key != MAIN:
                     self.problems.append(self.only_main("profile", statement.name.span))
                 for each in statement.body:
                     if not isinstance(each, tree.Default) and not self.patience.spent():
-                        reader.read(each, statement.name.text)
+                        self.rule(reader, each, statement.name.text)
             elif isinstance(statement, tree.Default) and loaded.key != MAIN:
                 self.problems.append(self.only_main("default", statement.span))
+
+    def rule(self, reader: RuleReader, node: tree.Rule | tree.Assert | tree.Never, profile: str | None) -> None:
+        """One rule, assertion or `never allow` into the sink."""
+        reader.read(node, profile)
 
     # defaults and profiles
 

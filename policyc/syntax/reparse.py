@@ -151,7 +151,7 @@ class EditedText:
         old_at = first
         while old_at < len(old) and old[old_at].base + shift < edge:
             old_at += 1
-        rest = _Rest(old, old_at, shift)
+        rest = _Rest(old, old_at, shift, old[first : first + 2])
         fresh = self._split(source, at, depth, before, rest)
         left = old[rest.number :]
         lines = (fresh[-1].before + fresh[-1].lines if fresh else before) - (left[0].before if left else 0)
@@ -172,7 +172,7 @@ class EditedText:
             was = len(blocks)
             pieces, end = _collect(whole_lines(source, at, blocks, problems))
             end = min(end, len(text))
-            kept = None if rest is None else rest.taken(at, end)
+            kept = None if rest is None else rest.taken(text, at, end)
             if kept is not None and not (kept.alone and len(pieces) == 1):
                 kept = None  # What a brace means depends on the blocks around it.
             part = kept or self._part(source, at, end, pieces, problems)
@@ -194,12 +194,14 @@ class EditedText:
 
 
 class _Rest:
-    """The old parts behind a change, in the order in which new ones come upon them. shift: of their places."""
+    """The old parts behind a change, in the order in which new ones come upon them. shift: of their places.
+    above: old parts just above the change."""
 
-    def __init__(self, parts: list[Part], number: int, shift: int) -> None:
+    def __init__(self, parts: list[Part], number: int, shift: int, above: list[Part]) -> None:
         self.parts = parts
         self.number = number
         self.shift = shift
+        self.above = above
 
     def fits(self, at: int, depth: int) -> bool:
         """Whether an old part begins at an offset, in as many blocks as then."""
@@ -210,8 +212,11 @@ class _Rest:
         part = self.parts[self.number]
         return part.base + self.shift == at and part.depth == depth
 
-    def taken(self, at: int, end: int) -> Part | None:
+    def taken(self, text: str, at: int, end: int) -> Part | None:
         """The old part of these characters, which is then not among the rest any more."""
+        for part in self.above:
+            if part.base == at and part.text == text[at:end]:
+                return part
         if self.number < len(self.parts):
             part = self.parts[self.number]
             if part.base + self.shift == at and len(part.text) == end - at:
@@ -299,13 +304,15 @@ class _Assembler(Parser):
                 count += 1
                 if part.node is None:
                     self.alone(part)
+                    if self.mistakes() >= MAX_MISTAKES:
+                        return None
                 else:
                     self.statements.append(part.node)  # type: ignore[arg-type]
             else:
                 count += len(part.pieces)
                 self.whole(part)
-            if self.mistakes() >= MAX_MISTAKES:
-                return None
+                if self.mistakes() >= MAX_MISTAKES:
+                    return None
         for part, at in self.open:
             self.splitting.append(unclosed(self.source, part.base + at, len(self.source.text)))
         while self.blocks:
