@@ -7,7 +7,6 @@ What the part breaks of a target's promises is a suspicion only: then the whole 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,19 +18,19 @@ from policyc.semantics.conflicts import Clash, clashes, told
 from policyc.semantics.decide import decide_all
 from policyc.semantics.limits import few
 from policyc.semantics.outcomes import failures, run_tests
-from policyc.semantics.overlaps import Pair
-from policyc.semantics.policy import DecisionMap, Policy, Rule, Run, Variant
+from policyc.semantics.overlaps import COMPARISONS, Pair
+from policyc.semantics.policy import Assertion, DecisionMap, Never, Policy, Rule, Variant
 from policyc.targets.registry import DEFAULT, target
 from policyc.targets.selection import select
 from policyc.vocabulary import intervals
-from policyc.vocabulary.access import COLUMNS, IO, MSR, MSR_LAST, PORT_LAST, column_space
+from policyc.vocabulary.access import IO, MSR, PORT_LAST, WIDTHS
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic
-from policyc.vocabulary.intervals import Intervals
+from policyc.vocabulary.intervals import Interval, Intervals
 
 MOST_CHANGED = 64
 """Rules that changed at once up to which the rest is taken for good."""
-MOST_CONDITIONAL = 500
-"""Rules with conditions up to which clashes are a matter of the address alone: of more, not all can be compared."""
+_DEAREST = 25
+"""What one question about conditions costs at most, of policyc.semantics.overlaps.COMPARISONS."""
 
 
 class Judged(NamedTuple):
@@ -54,21 +53,17 @@ def judge(policy: Policy, rules: Sequence[Rule], database: Database, last: Judge
         return _whole(policy, rules, database)
     head, tail = _common(clean.rules, rules)
     old, new = clean.rules[head : len(clean.rules) - tail], policy.rules[head : len(rules) - tail]
-    if len(old) + len(new) > MOST_CHANGED or sum(1 for each in rules if each.conditions) > MOST_CONDITIONAL:
+    if len(old) + len(new) > MOST_CHANGED or not _comparable(rules):
         return _whole(policy, rules, database)._replace(clean=clean)
-    touched = {space: _ranges((*old, *new), space) for space in (MSR, IO)}
-    part, numbers = _part(policy, touched)
-    claimed = bool(policy.asserts or policy.nevers or policy.tests or any(name == "kvm" for name, _ in policy.targets))
-    found = _clashes(policy, part, numbers, database) if old or new else []
-    if (found and claimed) or ((old or new) and _suspicious(policy, part, new)):
-        return _whole(policy, rules, database)._replace(clean=clean)
-    maps = None
-    if clean.maps is not None and len(old) == len(new):
-        maps = _patched(clean.maps, decide_all(part), touched, numbers) if new else clean.maps
-    if claimed:
-        maps = maps or decide_all(policy)
-        found = _broken(policy, maps, database)
-    return Judged(policy, rules, few(found), clean.targets, maps, clean if found else None)
+    found: list[Diagnostic] = []
+    if old or new:
+        touched = {space: _ranges((*old, *new), space) for space in (MSR, IO)}
+        part, numbers = _near(policy, touched, cut=True)
+        found = _clashes(policy, part, numbers, database)
+        if (found and _claims(policy)) or _suspicious(policy, part, new):
+            return _whole(policy, rules, database)._replace(clean=clean)
+    found += _broken(policy, database)
+    return Judged(policy, rules, few(found), clean.targets, None, clean if found else None)
 
 
 def _whole(policy: Policy, rules: tuple[Rule, ...], database: Database) -> Judged:
@@ -98,9 +93,24 @@ def _ranges(rules: Iterable[Rule], space: str) -> Intervals:
     return intervals.union(*(each.ranges for each in rules if each.space == space))
 
 
-def _part(policy: Policy, touched: Mapping[str, Intervals]) -> tuple[Policy, list[int]]:
-    """The policy without rules elsewhere, the others cut to the addresses that are touched; and their numbers in the
-    whole policy."""
+def _comparable(rules: Iterable[Rule]) -> bool:
+    """Whether a search for clashes can compare all rules with conditions: at no address there are too many of them."""
+    conditional = [each for each in rules if each.conditions]
+    edges = sorted(
+        (edge, way) for each in conditional for lo, hi in each.ranges for edge, way in ((lo, 1), (hi + 1, 0))
+    )
+    deepest = depth = 0
+    for _, way in edges:
+        depth += 1 if way else -1
+        deepest = max(deepest, depth)
+    return len(edges) // 2 * deepest * _DEAREST < COMPARISONS
+
+
+def _near(policy: Policy, touched: Mapping[str, Intervals], *, cut: bool) -> tuple[Policy, list[int]]:
+    """The policy without rules that touch none of the addresses; and the numbers in the whole policy of those it has.
+
+    cut: leave of the rules' addresses only the ones touched.
+    """
     kept: list[Rule] = []
     numbers: list[int] = []
     bounds = {space: (ranges[0][0], ranges[-1][1]) if ranges else (1, 0) for space, ranges in touched.items()}
@@ -111,8 +121,12 @@ def _part(policy: Policy, touched: Mapping[str, Intervals]) -> tuple[Policy, lis
         inside = intervals.intersect(rule.ranges, touched[rule.space])
         if inside:
             numbers.append(rule.number)
-            kept.append(rule._replace(number=len(kept), ranges=inside))
-    return policy._replace(rules=tuple(kept), asserts=(), nevers=(), tests=()), numbers
+            kept.append(rule._replace(number=len(kept), ranges=inside if cut else rule.ranges))
+    return policy._replace(rules=tuple(kept)), numbers
+
+
+def _claims(policy: Policy) -> bool:
+    return bool(policy.asserts or policy.nevers or policy.tests)
 
 
 def _clashes(policy: Policy, part: Policy, numbers: Sequence[int], database: Database) -> list[Diagnostic]:
@@ -136,70 +150,27 @@ def _suspicious(policy: Policy, part: Policy, new: Sequence[Rule]) -> bool:
     return any(each.severity == ERROR for name in names for each in target(name).problems(part, maps))
 
 
-def _broken(policy: Policy, maps: Mapping[Variant, DecisionMap], database: Database) -> list[Diagnostic]:
+def _broken(policy: Policy, database: Database) -> list[Diagnostic]:
     """Assertions and tests that fail, and what KVM's filter cannot say: it has 16 ranges for the whole policy."""
-    found = [*claims(policy, maps, database), *failures(run_tests(policy, maps, database))]
+    found: list[Diagnostic] = []
+    if _claims(policy):
+        part, _ = _near(policy, _spoken_of(policy), cut=False)
+        maps = decide_all(part)
+        found = [*claims(part, maps, database), *failures(run_tests(part, maps, database))]
     if any(name == "kvm" for name, _ in policy.targets):
-        found += target("kvm").problems(policy, tuple(maps.values()))
+        found += target("kvm").problems(policy, tuple(decide_all(policy).values()))
     return [each for each in found if each.severity == ERROR]
 
 
-# decisions
-
-
-def _patched(
-    maps: Mapping[Variant, DecisionMap],
-    part: Mapping[Variant, DecisionMap],
-    touched: Mapping[str, Intervals],
-    numbers: Sequence[int],
-) -> dict[Variant, DecisionMap]:
-    """The decisions of before, with those of the part at the addresses that are touched."""
-    out = {}
-    made: dict[tuple[int, int], tuple[Run, ...]] = {}
-    for variant, old in maps.items():
-        columns = []
-        for column in COLUMNS:
-            now = part[variant].columns[column]
-            key = (id(old.columns[column]), id(now))
-            if key not in made:
-                space = column_space(column)
-                made[key] = _spliced(
-                    old.columns[column], now, touched[space], numbers, MSR_LAST if space == MSR else PORT_LAST
-                )
-            columns.append(made[key])
-        out[variant] = DecisionMap(variant, part[variant].defaults, tuple(columns))
-    return out
-
-
-def _spliced(
-    old: tuple[Run, ...], now: tuple[Run, ...], touched: Intervals, numbers: Sequence[int], last: int
-) -> tuple[Run, ...]:
-    if not touched:
-        return old
-    lows, lows_now = [run.lo for run in old], [run.lo for run in now]
-    out: list[Run] = []
-    at = 0
-    for lo, hi in touched:
-        _append(out, _clipped(old, lows, at, lo - 1))
-        inside = _clipped(now, lows_now, lo, hi)
-        _append(out, [Run(run.lo, run.hi, tuple(n if n < 0 else numbers[n] for n in run.chain)) for run in inside])
-        at = hi + 1
-    _append(out, _clipped(old, lows, at, last))
-    return tuple(out)
-
-
-def _clipped(runs: tuple[Run, ...], lows: list[int], lo: int, hi: int) -> list[Run]:
-    """The runs between two addresses, the outer ones cut."""
-    if lo > hi:
-        return []
-    found = list(runs[bisect_right(lows, lo) - 1 : bisect_right(lows, hi)])
-    found[0] = found[0]._replace(lo=lo)
-    found[-1] = found[-1]._replace(hi=hi)
-    return found
-
-
-def _append(out: list[Run], more: list[Run]) -> None:
-    """More runs behind others; equal neighbours are one."""
-    if out and more and out[-1].chain == more[0].chain:
-        more[0] = more[0]._replace(lo=out.pop().lo)
-    out += more
+def _spoken_of(policy: Policy) -> dict[str, Intervals]:
+    """Addresses that claims and tests ask about; below a port, also those at which a wide access to it can begin."""
+    found: dict[str, list[Interval]] = {MSR: [], IO: []}
+    every: list[Assertion | Never] = [*policy.asserts, *policy.nevers]
+    for each in every:
+        found[each.space] += each.ranges
+    for test in policy.tests:
+        for case in test.cases:
+            found[MSR if case.kind in ("rdmsr", "wrmsr") else IO].append((case.address, case.address))
+    reach = max(WIDTHS) - 1
+    ports = ((max(0, lo - reach), min(hi + reach, PORT_LAST)) for lo, hi in found[IO])
+    return {MSR: intervals.normal(found[MSR]), IO: intervals.normal(ports)}

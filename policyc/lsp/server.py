@@ -7,10 +7,12 @@ and the trace goes to standard error under POLICYC_DEBUG.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
 from lsprotocol import types
@@ -24,7 +26,7 @@ from policyc.lsp import completion, hover, layout, mend, navigate
 from policyc.lsp.documents import MOST_OPEN, Document, path_of, uri_of
 from policyc.lsp.project import Project
 from policyc.lsp.reviewer import Reviewer
-from policyc.lsp.tell import revived, shown
+from policyc.lsp.tell import MOST, revived, shown
 
 PAUSE = 0.2
 """Seconds without a keystroke after which lint is asked. Errors of the compiler do not wait."""
@@ -201,8 +203,11 @@ class Server(LanguageServer):
     def _check_now(self) -> None:
         self._soon = None
         stale, self._stale = list(self._stale), {}
+        gc.disable()
         for root in stale:
             self._guarded(self._check_root)(root)
+        gc.freeze()  # Trees and rules are millions of values without cycles: the collector need not walk through them.
+        gc.enable()
         self._review_later(stale)
 
     def _check_root(self, root: str) -> None:
@@ -272,11 +277,10 @@ class Server(LanguageServer):
                 self._guarded(self._reviewed)(root, answer)
 
     def _reviewed(self, root: str, answer: dict[str, Any]) -> None:
-        found = [revived(each, self.project.source) for each in answer["found"]]
+        found = (revived(each, self.project.source) for each in answer["found"])
         errors = {(each.code, each.message) for each in self.project.analyses[root].errors}
-        self.project.reviews[root] = [
-            each for each in found if each is not None and (each.code, each.message) not in errors
-        ]
+        ours = (each for each in found if each is not None and (each.code, each.message) not in errors)
+        self.project.reviews[root] = list(islice(ours, MOST))
         for path in self.project.analyses[root].paths:
             self._tell(path)
         self._complain(answer["complaint"] or self.project.complaint)

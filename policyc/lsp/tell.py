@@ -20,8 +20,8 @@ _SEVERITIES = {
 _FADED = frozenset({"R601", "R604", "R606", "R607"})
 """Codes about what could be deleted: editors draw it pale."""
 
-MOST = 1000
-"""Findings that are shown of one file."""
+MOST = 500
+"""Findings that are shown of one file, and lint's that are kept of one policy."""
 
 Uri = Callable[[str], str | None]
 """From a source's name to its URI; None for modules that come with policyc."""
