@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from policyc.database.names import Database
 from policyc.emitters.functions import problems as function_problems
-from policyc.semantics.check import check
+from policyc.semantics.check import check, joined
 from policyc.semantics.claims import claims
 from policyc.semantics.conflicts import Clash, clashes, told
 from policyc.semantics.decide import decide_all
@@ -55,14 +55,14 @@ def judge(policy: Policy, rules: Sequence[Rule], database: Database, last: Judge
     old, new = clean.rules[head : len(clean.rules) - tail], policy.rules[head : len(rules) - tail]
     if len(old) + len(new) > MOST_CHANGED or not _comparable(rules):
         return _whole(policy, rules, database)._replace(clean=clean)
-    found: list[Diagnostic] = []
+    clashing: list[Diagnostic] = []
     if old or new:
         touched = {space: _ranges((*old, *new), space) for space in (MSR, IO)}
         part, numbers = _near(policy, touched, cut=True)
-        found = _clashes(policy, part, numbers, database)
-        if (found and _claims(policy)) or _suspicious(policy, part, new):
+        clashing = _clashes(policy, part, numbers, database)
+        if _suspicious(policy, part, new):
             return _whole(policy, rules, database)._replace(clean=clean)
-    found += _broken(policy, database)
+    found = _broken(policy, clashing, database)
     return Judged(policy, rules, few(found), clean.targets, None, clean if found else None)
 
 
@@ -125,10 +125,6 @@ def _near(policy: Policy, touched: Mapping[str, Intervals], *, cut: bool) -> tup
     return policy._replace(rules=tuple(kept)), numbers
 
 
-def _claims(policy: Policy) -> bool:
-    return bool(policy.asserts or policy.nevers or policy.tests)
-
-
 def _clashes(policy: Policy, part: Policy, numbers: Sequence[int], database: Database) -> list[Diagnostic]:
     """Clashes of a policy that had none before: found in the part, told of the whole rules."""
     found: list[Clash | Diagnostic] = []
@@ -137,7 +133,7 @@ def _clashes(policy: Policy, part: Policy, numbers: Sequence[int], database: Dat
             earlier, later = (policy.rules[numbers[rule.number]] for rule in each.pair)
             each = each._replace(pair=Pair(earlier, later))
         found.append(each)
-    return sorted(told(policy, found, database), key=Diagnostic.sort_key)
+    return told(policy, found, database)
 
 
 def _suspicious(policy: Policy, part: Policy, new: Sequence[Rule]) -> bool:
@@ -150,15 +146,15 @@ def _suspicious(policy: Policy, part: Policy, new: Sequence[Rule]) -> bool:
     return any(each.severity == ERROR for name in names for each in target(name).problems(part, maps))
 
 
-def _broken(policy: Policy, database: Database) -> list[Diagnostic]:
-    """Assertions and tests that fail, and what KVM's filter cannot say: it has 16 ranges for the whole policy."""
-    found: list[Diagnostic] = []
-    if _claims(policy):
+def _broken(policy: Policy, clashing: list[Diagnostic], database: Database) -> list[Diagnostic]:
+    """Clashes, assertions and tests that fail, and what KVM's filter cannot say: it has 16 ranges for the whole policy."""
+    found = clashing
+    if policy.asserts or policy.nevers or policy.tests:
         part, _ = _near(policy, _spoken_of(policy), cut=False)
         maps = decide_all(part)
-        found = [*claims(part, maps, database), *failures(run_tests(part, maps, database))]
+        found = [*joined(clashing, claims(part, maps, database)), *failures(run_tests(part, maps, database))]
     if any(name == "kvm" for name, _ in policy.targets):
-        found += target("kvm").problems(policy, tuple(decide_all(policy).values()))
+        found = [*found, *target("kvm").problems(policy, tuple(decide_all(policy).values()))]
     return [each for each in found if each.severity == ERROR]
 
 

@@ -21,11 +21,17 @@ def check(policy: Policy, maps: Mapping[Variant, DecisionMap], names: Names | No
     """
     found = conflicts(policy, names)
     if not policy.asserts and not policy.nevers:
-        return sorted(found, key=Diagnostic.sort_key)
+        return joined(found, [])
     from policyc.semantics.claims import claims
 
-    clashing = {label.span for each in found for label in (each.primary, *each.secondary) if label is not None}
-    for each in claims(policy, maps, names):
+    return joined(found, claims(policy, maps, names))
+
+
+def joined(clashes: list[Diagnostic], broken: list[Diagnostic]) -> list[Diagnostic]:
+    """Reports of clashes and of broken claims, without those claims that break at a rule that clashes."""
+    clashing = {label.span for each in clashes for label in (each.primary, *each.secondary) if label is not None}
+    found = list(clashes)
+    for each in broken:
         if not any(label.span in clashing for label in each.secondary):
             found.append(each)
     return sorted(found, key=Diagnostic.sort_key)
