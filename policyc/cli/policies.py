@@ -103,11 +103,13 @@ def addresses(policy: Policy, path: str, space: str, words: str, names: Database
     return meaning(found, FileLoader(path), names, space, wanted.statements[0].items)
 
 
-def checked(args: Arguments, path: str) -> Checked:
-    """One policy, checked under the options of ``add_compile_options``."""
+def checked(args: Arguments, path: str, quiet: bool = False) -> Checked:
+    """One policy, checked under the options of ``add_compile_options``. quiet: no progress is shown."""
     from policyc import pipeline
     from policyc.cli.console import Progress
 
+    if quiet:
+        return pipeline.check_policy(path, **_options(args))
     with Progress(f"checking {path}") as progress:
         return pipeline.check_policy(path, **_options(args), progress=progress.step)
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from policyc.proof.rows import number
-from policyc.vocabulary.typed import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing import TypeVar
-
-    Verdict = TypeVar("Verdict")
+Place = tuple[str, int]
+"""A target and a column."""
 Piece = tuple[int, int, int]
 """Ports lo..hi, and the number of the answer that holds for each of them."""
 Run = tuple[tuple[int, ...], int]
@@ -46,9 +43,9 @@ def runs(pieces: Iterable[Piece], width: int, last: int) -> tuple[list[Run], dic
     return list(zip(touched, counts, strict=False)), dict(zip(touched, ports, strict=False))
 
 
-def rows(found: list[Run], verdicts: dict[tuple[int, ...], dict[Verdict, bool]]) -> dict[Verdict, bytes]:
-    """One character a start port, for each key of the verdicts; equal rows are written once."""
-    out: dict[Verdict, bytes] = {}
+def rows(found: list[Run], verdicts: dict[tuple[int, ...], dict[Place, bool]]) -> dict[Place, bytes]:
+    """One character a start port, for each place of the verdicts; equal rows are written once."""
+    out: dict[Place, bytes] = {}
     made: dict[tuple[bool, ...], bytes] = {}
     for key in next(iter(verdicts.values()), {}):
         signature = tuple([verdict[key] for verdict in verdicts.values()])
@@ -59,7 +56,7 @@ def rows(found: list[Run], verdicts: dict[tuple[int, ...], dict[Verdict, bool]])
     return out
 
 
-def numbers(rows: dict[Verdict, bytes]) -> dict[Verdict, int]:
+def numbers(rows: dict[Place, bytes]) -> dict[Place, int]:
     """Each row as a number. Rows that are one text are one number."""
     made: dict[int, int] = {}
     for text in rows.values():
