@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policyc.cli import images, policies
-from policyc.cli.lint import _patterns
 from policyc.cli.parser import Arguments, Parser
+from policyc.cli.rulechoice import add_choice, failing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,26 +28,13 @@ policyc audit msr.bin --threat monitor
 policyc audit msr.bin --format sarif > findings.sarif
 """
 
-_LEVELS = ("error", "warning", "info")
-
 
 def arguments(parser: Parser) -> None:
     parser.add_argument(
         "images", metavar="IMAGE", nargs="+", help="images, or text that shows one; - reads standard input"
     )
     parser.add_argument("--as", dest="kind", choices=images.AS, help="what the image is, where its size does not say")
-    parser.add_argument(
-        "--select", type=_patterns, metavar="RULES", help="only these: codes, names, beginnings (S4), ALL"
-    )
-    parser.add_argument("--extend-select", type=_patterns, metavar="RULES", help="these as well")
-    parser.add_argument("--ignore", type=_patterns, metavar="RULES", help="all but these")
-    parser.add_argument(
-        "--threat", choices=("guest-untrusted", "monitor", "none"), help="whom to defend against; else guest-untrusted"
-    )
-    parser.add_argument("--platform", choices=("piix4", "q35", "custom"), help="the chipset, for its ACPI ports")
-    parser.add_argument(
-        "--fail-on", choices=(*_LEVELS, "never"), help="exit with 1 from this severity on; else warning"
-    )
+    add_choice(parser)
     policies.add_database(parser)
     policies.add_format(parser, "concise", "github", "sarif")
 
@@ -86,8 +73,7 @@ def run(args: Arguments) -> int:
 
 
 def _fails(level: str, found: Sequence[Audited]) -> bool:
-    failing = () if level == "never" else _LEVELS[: _LEVELS.index(level) + 1]
-    return any(each.diagnostic.severity in failing for image in found for each in image.findings)
+    return any(each.diagnostic.severity in failing(level) for image in found for each in image.findings)
 
 
 def _print(args: Arguments, found: Sequence[Audited], unreadable: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser, UsageError
+from policyc.cli.rulechoice import add_choice, failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,24 +38,12 @@ policyc lint policies/ --format sarif > findings.sarif
 policyc rule S409
 """
 
-_LEVELS = ("error", "warning", "info")
-_NEVER = "never"
-
 
 def arguments(parser: Parser) -> None:
     parser.add_argument(
         "paths", metavar="PATH", nargs="+", help="policies, or folders of *.pol; - reads standard input"
     )
-    parser.add_argument(
-        "--select", type=_patterns, metavar="RULES", help="only these: codes, names, beginnings (S4), ALL"
-    )
-    parser.add_argument("--extend-select", type=_patterns, metavar="RULES", help="these as well")
-    parser.add_argument("--ignore", type=_patterns, metavar="RULES", help="all but these")
-    parser.add_argument(
-        "--threat", choices=("guest-untrusted", "monitor", "none"), help="whom to defend against; else guest-untrusted"
-    )
-    parser.add_argument("--platform", choices=("piix4", "q35", "custom"), help="the chipset, for its ACPI ports")
-    parser.add_argument("--fail-on", choices=(*_LEVELS, _NEVER), help="exit with 1 from this severity on; else warning")
+    add_choice(parser)
     parser.add_argument("--fix", action="store_true", help="apply safe fixes: every image stays as it is")
     parser.add_argument(
         "--unsafe-fixes", action="store_true", help="with --fix or --diff: fixes that change meaning too"
@@ -76,17 +65,6 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--no-config", action="store_true", help="no settings file")
     policies.add_database(parser)
     policies.add_format(parser, "concise", "github", "sarif")
-
-
-def _patterns(word: str) -> tuple[str, ...]:
-    from policyc.lint.settings import known
-
-    names = tuple(each.strip() for each in word.split(",") if each.strip())
-    unknown = [each for each in names if not known(each)]
-    if unknown or not names:
-        what = f"`{unknown[0]}` is no code, name or beginning of a code; " if unknown else ""
-        raise ValueError(f"{what}`policyc rule` lists the rules")
-    return names
 
 
 def _reason(word: str) -> tuple[str, str]:
@@ -184,8 +162,7 @@ def _fails(level: str, result: Verdict) -> bool:
     """Whether a finding reaches the level. What does not compile fails at every level."""
     if not result.compile:
         return True
-    failing = () if level == _NEVER else _LEVELS[: _LEVELS.index(level) + 1]
-    return any(each.severity in failing for each in result.left)
+    return any(each.severity in failing(level) for each in result.left)
 
 
 def _renamed(baseline: str) -> Callable[[str], str]:

@@ -96,11 +96,10 @@ def _originals(reviews: Sequence[Reviewed]) -> Texts:
 
 
 def _waived(args: Arguments, reviews: Sequence[Reviewed], today: str) -> Texts:
-    from policyc.cli.lint import _LEVELS
+    from policyc.cli.rulechoice import LEVELS, failing
 
-    level = args.fail_on if args.fail_on in _LEVELS else "warning"
-    failing = _LEVELS[: _LEVELS.index(level) + 1]
-    found = [each for each in verdict(reviews, today).left if each.severity in failing]
+    level = args.fail_on if args.fail_on in LEVELS else "warning"
+    found = [each for each in verdict(reviews, today).left if each.severity in failing(level)]
     forbidden = [pattern for each in reviews for pattern in each.settings.forbid_waivers]
     files = [file for each in reviews for file in each.files]
     return apply(waivers(found, files, _reasons(args.reason), forbidden))

@@ -30,9 +30,10 @@ from policyc.semantics.policy import (
     VcpuClass,
 )
 from policyc.semantics.resolve import Written
+from policyc.targets.windows import listed
 from policyc.vocabulary.access import IO, IO_COLUMNS, IO_MASK, MSR, MSR_COLUMNS, MSR_MASK, MSR_READ, VCPU_LAST
 from policyc.vocabulary.diagnostic import Accesses, Diagnostic
-from policyc.vocabulary.intervals import Intervals, intersect, size, subtract, union
+from policyc.vocabulary.intervals import Intervals, intersect, normal, size, subtract
 from policyc.vocabulary.span import Source, Span
 
 AUDITED = (
@@ -115,11 +116,13 @@ def _unfilterable(name: str, data: bytes) -> Iterable[Diagnostic]:
     from policyc.proof.kvm import read
 
     for number, each in enumerate(read(data).ranges):
-        ranges = intersect(((each.base, each.base + each.nmsrs - 1),), ((X2APIC_FIRST, X2APIC_LAST),))
-        denied = [msr for lo, hi in ranges for msr in range(lo, hi + 1) if not each.bits >> msr - each.base & 1]
-        if denied:
-            said = f"range {number} of {name} denies {len(denied)} x2APIC MSRs, which KVM never filters"
-            about = Accesses(MSR, union(*(((msr, msr),) for msr in denied)), each.flags & MSR_MASK, True)
+        inside = intersect(((each.base, each.base + each.nmsrs - 1),), ((X2APIC_FIRST, X2APIC_LAST),))
+        members = (msr for lo, hi in inside for msr in range(lo, hi + 1))
+        ranges = normal((msr, msr) for msr in members if not each.bits >> msr - each.base & 1)
+        if ranges:
+            said = f"range {number} of {name} denies {listed(ranges)}, and KVM filters no x2APIC MSR"
+            # KVM's flags are a mask of columns: 1 for reads, 2 for writes.
+            about = Accesses(MSR, ranges, each.flags & MSR_MASK, True)
             yield Diagnostic("T502", "error", said, accesses=(about,))
 
 

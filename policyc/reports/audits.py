@@ -102,8 +102,8 @@ def _bytes(name: str, part: Part) -> sarif.Bytes:
     """Of a KVM filter, whose bits stand in JSON, the file as a whole."""
     said = f"{part.access} {range_text(part.lo, part.hi)} {_names(part)} {_where(part)}"
     if part.first is None or part.last is None or part.first.range is not None:
-        return sarif.Bytes(name, 0, 0, said)
-    return sarif.Bytes(name, part.first.byte, part.last.byte, said)
+        return sarif.Bytes(name, said)
+    return sarif.Bytes(name, said, part.first.byte, part.last.byte)
 
 
 def _names(part: Part) -> str:

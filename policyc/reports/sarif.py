@@ -26,12 +26,12 @@ class Words(NamedTuple):
 
 
 class Bytes(NamedTuple):
-    """A place in a file that is no text: bytes first..last. said: what stands there."""
+    """A place in a file that is no text: bytes first..last, or the whole file. said: what stands there."""
 
     name: str
-    first: int
-    last: int
     said: str
+    first: int | None = None
+    last: int | None = None
 
 
 def document(
@@ -100,8 +100,9 @@ def _location(label: Label) -> dict[str, Any]:
 
 
 def _bytes(place: Bytes) -> dict[str, Any]:
-    region = {"byteOffset": place.first, "byteLength": place.last - place.first + 1}
-    there = {"artifactLocation": {"uri": _uri(place.name)}, "region": region}
+    there: dict[str, Any] = {"artifactLocation": {"uri": _uri(place.name)}}
+    if place.first is not None and place.last is not None:
+        there["region"] = {"byteOffset": place.first, "byteLength": place.last - place.first + 1}
     return {"physicalLocation": there, "message": {"text": place.said}}
 
 

@@ -27,6 +27,13 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "audit.md"
 UPDATE = os.environ.get("POLICYC_UPDATE", "") not in ("", "0")
 OPEN, SHUT = bytes(4096), b"\xff" * 4096
+OVER_X2APIC = json.dumps(
+    {
+        "format_version": 1,
+        "flags": 0,
+        "ranges": [{"flags": 3, "base": 0x800, "nmsrs": 64, "bitmap": "fe" + "ff" * 7}],
+    }
+).encode()
 OTHERWISE = {"S428", "P302", "P309"}
 """Rules that look at words in a policy: its lengths, and what exits by a rule of its own, not by the default."""
 
@@ -160,10 +167,8 @@ class TestKnownBad:
         assert {"S401", "S403", "S404", "S405"} <= {each.diagnostic.code for each in findings("msr.bin", OPEN)}
 
     def test_a_filter_over_x2apic(self) -> None:
-        ranges = [{"flags": 3, "base": 0x800, "nmsrs": 64, "bitmap": "fe" + "ff" * 7}]
-        data = json.dumps({"format_version": 1, "flags": 0, "ranges": ranges}).encode()
-        (found,) = [each for each in findings("kvm_filter.json", data) if each.diagnostic.code == "T502"]
-        assert found.diagnostic.message == "range 0 of kvm_filter.json denies 1 x2APIC MSRs, which KVM never filters"
+        (found,) = [each for each in findings("kvm_filter.json", OVER_X2APIC) if each.diagnostic.code == "T502"]
+        assert found.diagnostic.message == "range 0 of kvm_filter.json denies 0x800, and KVM filters no x2APIC MSR"
         assert [(part.access, part.lo, str(part.first)) for part in found.parts] == [
             ("read", 0x800, "range 0 byte 0x0 bit 0"),
             ("write", 0x800, "range 0 byte 0x0 bit 0"),
@@ -222,7 +227,7 @@ class TestCommand:
         } in found["accesses"]
 
     def test_sarif_is_valid_and_points_to_bytes(self, tmp_path: Path, capsys: Captured) -> None:
-        files = {"msr.bin": OPEN, "io.bin": bytes(8192)}
+        files = {"msr.bin": OPEN, "io.bin": bytes(8192), "kvm_filter.json": OVER_X2APIC}
         _, out, _ = told(capsys, tmp_path, files, "--format", "sarif")
         document = json.loads(out)
         schema = json.loads((ROOT / "tests" / "reports" / "sarif-2.1.0.json").read_text())
@@ -230,6 +235,8 @@ class TestCommand:
         results = document["runs"][0]["results"]
         (found,) = [each for each in results if each["ruleId"] == "S401"]
         assert found["locations"][0]["physicalLocation"]["region"] == {"byteOffset": 0x807, "byteLength": 1}
+        (found,) = [each for each in results if each["ruleId"] == "T502"]
+        assert "region" not in found["locations"][0]["physicalLocation"], "its bits stand in JSON, not at bytes"
 
     def test_a_dump_is_read_as_decompile_reads_it(self, tmp_path: Path, capsys: Captured) -> None:
         text = f"u8 map[4096] = {{ {', '.join(map(str, cleared(SHUT, (0x807, 2))))} }};\n"
