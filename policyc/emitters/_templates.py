@@ -7,7 +7,7 @@
 from policyc.emitters.instant import Undefined, environment, missing
 
 DIGESTS = {
-    'exit_handler.c.jinja': 'e53ec73de0cb0649806b6b9fd599e438ef42c02d9d7d77a74ebd5fd4a24636fd',
+    'exit_handler.c.jinja': 'e0fce87e85f9f85cc8689c0b091a13a34e32d8666023476c7469d225004aa44c',
     'exit_handler.h.jinja': 'b7d2dac8b6939412358a0cff1ebf609f126d7f7edbe0470366703ddb00026868',
 }
 
@@ -90,10 +90,10 @@ def exit_handler_c(context, missing=missing, environment=environment):
         yield ",\t/* where the ports' cells begin */\n\t\t"
         yield str(environment.getattr(l_1_profile, 'classes'))
         yield ',\n\t\t'
+        yield str(environment.getattr(l_1_profile, 'resets'))
+        yield ',\n\t\t'
         yield str(environment.getattr(l_1_profile, 'msr_default'))
         yield ',\t/* rule: default msr */\n\t\t'
-        yield str(environment.getattr(l_1_profile, 'io_default'))
-        yield ',\t/* rule: default io */\n\t\t'
         yield str(environment.getattr(l_1_profile, 'outside'))
         yield ',\t/* rule: default msr outside */\n\t\t'
         yield str(environment.getattr(l_1_profile, 'past_last_port'))
@@ -121,7 +121,7 @@ def exit_handler_c(context, missing=missing, environment=environment):
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
     yield '_vcpu *vcpu,\n\tconst struct '
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
-    yield '_profile *profile)\n{\n\tconst struct policyc_frame frame = {\n\t\t&vcpu->vcpu, &profile->tables, vcpu->state, POLICYC_NO_BITMAP\n\t};\n\n\treset_shadows(&frame);\n}\n\nbool '
+    yield '_profile *profile)\n{\n\tconst struct policyc_frame frame =\n\t\tframe_of(&vcpu->vcpu, &profile->tables, vcpu->state,\n\t\t\t POLICYC_NO_BITMAP);\n\n\treset_shadows(&frame);\n}\n\nbool '
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
     yield '_register(struct policyc_registry *registry,\n\tconst struct policyc_registration *entry)\n{\n\treturn registry_add(registry, entry);\n}\n\nbool '
     yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
@@ -134,7 +134,7 @@ def exit_handler_c(context, missing=missing, environment=environment):
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
         yield '_vcpu *vcpu,\n\tconst struct '
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
-        yield '_profile *profile,\n\tstruct policyc_guest *guest,\n\tconst struct policyc_vmx_exit *exit)\n{\n\tconst struct policyc_frame frame = {\n\t\t&vcpu->vcpu, &profile->tables, vcpu->state, POLICYC_VMX_WINDOWS\n\t};\n\n\treturn vmx_exit(&frame, guest, exit);\n}\n'
+        yield '_profile *profile,\n\tstruct policyc_guest *guest,\n\tconst struct policyc_vmx_exit *exit)\n{\n\tconst struct policyc_frame frame =\n\t\tframe_of(&vcpu->vcpu, &profile->tables, vcpu->state,\n\t\t\t POLICYC_VMX_WINDOWS);\n\n\treturn vmx_exit(&frame, guest, exit);\n}\n'
     if ('svm' in environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'targets')):
         pass
         yield '\nenum policyc_status\n'
@@ -143,7 +143,7 @@ def exit_handler_c(context, missing=missing, environment=environment):
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
         yield '_vcpu *vcpu,\n\tconst struct '
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
-        yield '_profile *profile,\n\tstruct policyc_guest *guest,\n\tconst struct policyc_svm_exit *exit)\n{\n\tconst struct policyc_frame frame = {\n\t\t&vcpu->vcpu, &profile->tables, vcpu->state, POLICYC_SVM_WINDOWS\n\t};\n\n\treturn svm_exit(&frame, guest, exit);\n}\n'
+        yield '_profile *profile,\n\tstruct policyc_guest *guest,\n\tconst struct policyc_svm_exit *exit)\n{\n\tconst struct policyc_frame frame =\n\t\tframe_of(&vcpu->vcpu, &profile->tables, vcpu->state,\n\t\t\t POLICYC_SVM_WINDOWS);\n\n\treturn svm_exit(&frame, guest, exit);\n}\n'
     if ('kvm' in environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'targets')):
         pass
         yield '\nenum policyc_status\n'
@@ -152,13 +152,13 @@ def exit_handler_c(context, missing=missing, environment=environment):
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
         yield '_vcpu *vcpu,\n\tconst struct '
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
-        yield '_profile *profile,\n\tstruct policyc_kvm_io *io)\n{\n\tconst struct policyc_frame frame = {\n\t\t&vcpu->vcpu, &profile->tables, vcpu->state, POLICYC_NO_BITMAP\n\t};\n\n\treturn kvm_io(&frame, io);\n}\n\nenum policyc_status\n'
+        yield '_profile *profile,\n\tstruct policyc_kvm_io *io)\n{\n\tconst struct policyc_frame frame =\n\t\tframe_of(&vcpu->vcpu, &profile->tables, vcpu->state,\n\t\t\t POLICYC_NO_BITMAP);\n\n\treturn kvm_io(&frame, io);\n}\n\nenum policyc_status\n'
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
         yield '_kvm_msr(struct '
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
         yield '_vcpu *vcpu,\n\tconst struct '
         yield str(environment.getattr((undefined(name='h') if l_0_h is missing else l_0_h), 'prefix'))
-        yield '_profile *profile,\n\tstruct policyc_kvm_msr *msr)\n{\n\tconst struct policyc_frame frame = {\n\t\t&vcpu->vcpu, &profile->tables, vcpu->state, POLICYC_NO_BITMAP\n\t};\n\n\treturn kvm_msr(&frame, msr);\n}\n'
+        yield '_profile *profile,\n\tstruct policyc_kvm_msr *msr)\n{\n\tconst struct policyc_frame frame =\n\t\tframe_of(&vcpu->vcpu, &profile->tables, vcpu->state,\n\t\t\t POLICYC_NO_BITMAP);\n\n\treturn kvm_msr(&frame, msr);\n}\n'
 
 
 def exit_handler_h(context, missing=missing, environment=environment):

@@ -7,7 +7,7 @@ import textwrap
 from policyc.emitters import ctext
 from policyc.emitters.duties import duties
 from policyc.emitters.layout import STATE_PENDING, Layout
-from policyc.emitters.rows import NULL, classes_name, profile_name
+from policyc.emitters.rows import NULL, classes_name, profile_name, resets_name
 from policyc.semantics.policy import Policy
 from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.typed import NamedTuple
@@ -22,6 +22,7 @@ class Profile(NamedTuple):
 
     name: str
     classes: str
+    resets: str
     conditions: str
     msr_cells: str
     port_cells: str
@@ -29,7 +30,6 @@ class Profile(NamedTuple):
     port_cell_count: int
     port_word: int
     msr_default: int
-    io_default: int
     outside: int
     past_last_port: int
 
@@ -75,6 +75,7 @@ def describe(policy: Policy, laid: Layout, targets: tuple[str, ...], owed: tuple
         Profile(
             profile_name(prefix, each.name),
             classes_name(prefix, each.name),
+            resets_name(prefix, each.name),
             f"{prefix}_conditions" if laid.conditions else NULL,
             f"{prefix}_msr_cells" if laid.msr_cells else NULL,
             f"{prefix}_io_cells" if laid.port_cells else NULL,
@@ -82,7 +83,6 @@ def describe(policy: Policy, laid: Layout, targets: tuple[str, ...], owed: tuple
             len(laid.port_cells),
             laid.port_word,
             each.msr_default,
-            each.io_default,
             each.outside,
             laid.past_last_port,
         )

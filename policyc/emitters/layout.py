@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from policyc.semantics.decide import selected
 from policyc.semantics.policy import (
     DEFAULT_RULE,
     EXIT,
     PASSTHROUGH,
+    STRICTNESS,
     Actions,
     Condition,
     DecisionMap,
@@ -25,12 +26,12 @@ from policyc.vocabulary.span import Span
 from policyc.vocabulary.typed import NamedTuple
 
 WINDOWS = (0x0000_0000, 0xC000_0000, 0xC001_0000)
-"""First MSRs of the windows that have pages (find_msr in templates/exit_handler/decide.c)."""
+"""First MSRs of the windows that have pages (decide_msr in templates/exit_handler/decide.c)."""
 WINDOW_SIZE = 0x2000
 PAGE = 256
 """Addresses of a page: the steps from its first address's run to any other's fit a byte."""
-FEW_RUNS = 8
-"""Up to so many runs a plain binary search will do, and needs no room for pages."""
+STEP_REPORTS, STEP_ASKS = 0x40, 0x80
+"""Flags of a step's kind (struct policyc_step in templates/exit_handler/types.h); below them the action's number."""
 
 STATE_PENDING = 0
 """The word of the state that every policy has."""
@@ -49,11 +50,16 @@ class Asked(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Runs of one or more columns. pages: of each page its first address's run, and the number of its steps; or empty."""
+    """Runs of one or more columns. pages: of each page its first address's run, and the number of its steps.
+
+    links: where each run's chain begins. kinds: what a step says of each run, but for a default of MSRs without a bit.
+    """
 
     number: int
     space: str
     runs: tuple[Run, ...]
+    links: tuple[int, ...]
+    kinds: tuple[int, ...]
     pages: tuple[tuple[int, int], ...]
 
 
@@ -92,10 +98,11 @@ class ProfileTables(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Everything in the tables, in numbers. links: numbers in asked, DEFAULT_RULE for the default.
+    """Everything in the tables, in numbers. links: numbers in asked.
 
-    chains: where in links each chain begins. steps: a byte for each address of a page, how many runs it is past the
-    page's first; equal ones are laid out once. words: the state's size. port_word: the first word of port cells.
+    chains: where in links each chain begins. steps: two bytes for each address of a page, how many runs it is past the
+    page's first and its kind; equal ones are laid out once. words: the state's size. port_word: the first word of port
+    cells.
     """
 
     asked: tuple[Asked, ...]
@@ -133,10 +140,10 @@ def lay_out(policy: Policy, maps: Mapping[Variant, DecisionMap]) -> Layout:
         classes = []
         for each in row:
             resets = _resets(policy, each.variant, msr_cells, port_cells)
-            classes.append(ClassTables(desk.columns(each), desk.number(desk.resets, resets)))
+            classes.append(ClassTables(desk.columns(each, *entries[:2]), desk.number(desk.resets, resets)))
         profiles.append(ProfileTables(name, tuple(classes), *entries))
     return Layout(
-        tuple(desk.asked), tuple(desk.actions), tuple(desk.conditions), tuple(desk.links), desk.chains,
+        tuple(desk.asked), tuple(desk.told), tuple(desk.conditions), tuple(desk.links), desk.chains,
         tuple(desk.tables.values()), tuple(desk.steps), msr_cells, port_cells, tuple(desk.resets), tuple(profiles), past,
         words if port_cells else 0, words + (bytes_ + 7) // 8,
     )  # fmt: skip
@@ -165,12 +172,13 @@ class _Desk:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
-        self.place: dict[int, int] = {DEFAULT_RULE: DEFAULT_RULE}
+        self.place: dict[int, int] = {}
         self.actions: dict[Actions, int] = {}
+        self.told: list[Actions] = []
         self.conditions: list[Condition] = []
         self.links: list[int] = []
         self.chains: dict[tuple[int, ...], int] = {}
-        self.tables: dict[tuple[str, tuple[Run, ...]], Table] = {}
+        self.tables: dict[tuple[str, tuple[Run, ...], int], Table] = {}
         self.steps: dict[bytes, int] = {}
         self.resets: dict[tuple[Reset, ...], int] = {}
         self.defaults: dict[tuple[str, Span | None, Actions], int] = {}
@@ -180,9 +188,15 @@ class _Desk:
     def number(known: dict[tuple[Reset, ...], int], key: tuple[Reset, ...]) -> int:
         return known.setdefault(key, len(known))
 
+    def action(self, actions: Actions) -> int:
+        if actions not in self.actions:
+            self.actions[actions] = len(self.actions)
+            self.told.append(actions)
+        return self.actions[actions]
+
     def add_rule(self, rule: Rule) -> None:
         self.place[rule.number] = len(self.asked)
-        actions = self.actions.setdefault(rule.actions, len(self.actions))
+        actions = self.action(rule.actions)
         slot, self.words = words_before(rule.actions, self.words)
         self.asked.append(
             Asked(rule, rule.label or "", rule.statement, rule.conditions, len(self.conditions), actions, slot)
@@ -194,30 +208,56 @@ class _Desk:
         known = self.defaults.get((title.split(" of profile ")[0], span, chain))
         if known is not None:
             return known
-        actions = self.actions.setdefault(chain, len(self.actions))
+        actions = self.action(chain)
         slot, self.words = words_before(chain, self.words)
         self.asked.append(Asked(None, title, span, (), 0, actions, slot))
         self.defaults[title.split(" of profile ")[0], span, chain] = len(self.asked) - 1
         return len(self.asked) - 1
 
-    def chain(self, rules: tuple[int, ...]) -> int:
-        found = self.chains.get(rules)
+    def chain(self, entries: tuple[int, ...]) -> int:
+        found = self.chains.get(entries)
         if found is None:
-            found = self.chains[rules] = len(self.links)
-            self.links += [self.place[rule] for rule in rules]
+            found = self.chains[entries] = len(self.links)
+            self.links += entries
         return found
 
-    def columns(self, decisions: DecisionMap) -> tuple[int, ...]:
-        return tuple(self.table(column_space(column), decisions.columns[column]) for column in COLUMNS)
+    def columns(self, decisions: DecisionMap, msr_default: int, io_default: int) -> tuple[int, ...]:
+        found = []
+        for column in COLUMNS:
+            space = column_space(column)
+            default = io_default if space == IO else msr_default
+            found.append(self.table(space, decisions.columns[column], default))
+        return tuple(found)
 
-    def table(self, space: str, runs: tuple[Run, ...]) -> int:
-        known = self.tables.get((space, runs))
+    def table(self, space: str, runs: tuple[Run, ...], default: int) -> int:
+        """default: the entry that stands for DEFAULT_RULE."""
+        known = self.tables.get((space, runs, default))
         if known is None:
-            for run in runs:
-                self.chain(run.chain)
-            pages = tuple((run, self.steps.setdefault(steps, len(self.steps))) for run, steps in paged(space, runs))
-            known = self.tables[space, runs] = Table(len(self.tables), space, runs, pages)
+            chains = [
+                tuple(default if each == DEFAULT_RULE else self.place[each] for each in run.chain) for run in runs
+            ]
+            kinds = tuple(map(self.kind, chains))
+            parts = [(0, PORT_LAST + 1, kinds)]
+            if space == MSR:
+                # VT-x has no bits for the last window: there the other default may speak.
+                asking = tuple(STEP_ASKS if each == (default,) else kinds[at] for at, each in enumerate(chains))
+                parts = [(first, WINDOW_SIZE, kinds if first != WINDOWS[-1] else asking) for first in WINDOWS]
+            pages = tuple(
+                (run, self.steps.setdefault(steps, len(self.steps)))
+                for part in parts
+                for run, steps in paged(runs, *part)
+            )
+            links = tuple(map(self.chain, chains))
+            known = self.tables[space, runs, default] = Table(len(self.tables), space, runs, links, kinds, pages)
         return known.number
+
+    def kind(self, entries: tuple[int, ...]) -> int:
+        """What a step says of a run with these rules: all that is to be done, or that they must be asked."""
+        asked = self.asked[entries[0]]
+        if asked.conditions:
+            return STEP_ASKS
+        actions = self.told[asked.actions]
+        return STRICTNESS.index(actions[-1].name) | (STEP_REPORTS if len(actions) > 1 else 0)
 
 
 def words_before(actions: Actions, words: int) -> tuple[int, int]:
@@ -234,26 +274,21 @@ def words_before(actions: Actions, words: int) -> tuple[int, int]:
     return 0, words
 
 
-def paged(space: str, runs: tuple[Run, ...]) -> Iterator[tuple[int, bytes]]:
-    """For each page the run of its first address, and how many runs past that one each of its addresses is.
+def paged(runs: tuple[Run, ...], lo: int, size: int, kinds: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """The pages of addresses from lo on: the run of a page's first address, and its steps (Layout.steps).
 
-    Nothing where there are few runs anyway.
+    kinds: of each run, what its steps say.
     """
-    if len(runs) <= FEW_RUNS:
-        return
-    firsts = (0,) if space == IO else WINDOWS
-    size = PORT_LAST + 1 if space == IO else WINDOW_SIZE
     at = 0
-    for window in firsts:
-        for page in range(window, window + size, PAGE):
-            while runs[at].hi < page:
-                at += 1
-            first, steps = at, b""
-            while len(steps) < PAGE:
-                at = first if not steps else at + 1
-                inside = min(runs[at].hi - page + 1, PAGE)
-                steps += bytes((at - first,)) * (inside - len(steps))
-            yield first, steps
+    for page in range(lo, lo + size, PAGE):
+        while runs[at].hi < page:
+            at += 1
+        first, steps = at, b""
+        while len(steps) < 2 * PAGE:
+            at = first if not steps else at + 1
+            inside = min(runs[at].hi - page + 1, PAGE)
+            steps += bytes((at - first, kinds[at])) * (inside - len(steps) // 2)
+        yield first, steps
 
 
 def _shadowing(policy: Policy, space: str) -> list[Rule]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from policyc.emitters import ctext
 from policyc.emitters.layout import PAGE, Asked, Cells, ClassTables, Layout, Reset, Table
-from policyc.semantics.policy import DEFAULT_RULE, Actions, Condition, Policy, VcpuClass
+from policyc.semantics.policy import Actions, Condition, Policy, VcpuClass
 from policyc.vocabulary.access import COLUMN_NAMES, COLUMNS, IO, MSR
 from policyc.vocabulary.span import Span
 
@@ -59,23 +59,14 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
     ]
     made.append(
         Array(
-            _comment("Of 256 addresses each: how many runs it is past the first address's."),
-            "uint8_t",
+            _comment("Of 256 addresses each: how many runs it is past the first one's, and the kind."),
+            "struct policyc_step",
             f"{prefix}_steps",
             tuple(line for number, steps in enumerate(laid.steps) for line in _steps(number, steps)),
         )
     )
     for table in laid.tables:
         made += _table(laid, table, prefix, places)
-    made.append(
-        _array(
-            "Runs, pages, steps, the last run.",
-            "struct policyc_table",
-            f"{prefix}_tables",
-            laid.tables,
-            lambda each: _table_entry(each, prefix),
-        )
-    )
     for space, cells in ((MSR, laid.msr_cells), (IO, laid.port_cells)):
         said = "Shadowed MSRs, and their words." if space == MSR else "Shadowed ports, and their bytes."
         made.append(_array(said, "struct policyc_cells", f"{prefix}_{space}_cells", cells, _cells))
@@ -87,10 +78,14 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
     )
     for profile in laid.profiles:
         lines: list[str] = []
+        resetting: list[str] = []
         for each, tables in zip(policy.vcpu_classes, profile.classes, strict=True):
             lines += _class(each.name, tables, laid, prefix)
+            resetting.append(_class_resets(each.name, tables, laid, prefix))
         said = f"By vCPU class: {'no profile' if profile.name is None else f'profile {profile.name}'}."
         made.append(Array(_comment(said), "struct policyc_class", classes_name(prefix, profile.name), tuple(lines)))
+        name = resets_name(prefix, profile.name)
+        made.append(Array(_comment(f"{said} Its resets."), "struct policyc_resets", name, tuple(resetting)))
     return tuple(array for array in made if array.lines)
 
 
@@ -100,7 +95,11 @@ def profile_name(prefix: str, name: str | None) -> str:
 
 
 def classes_name(prefix: str, name: str | None) -> str:
-    return f"{profile_name(prefix, name)}_classes"
+    return profile_name(f"{prefix}_classes", name)
+
+
+def resets_name(prefix: str, name: str | None) -> str:
+    return profile_name(f"{prefix}_resets", name)
 
 
 class Places:
@@ -205,13 +204,9 @@ def _rule(each: Asked, places: Places) -> Iterable[str]:
 def _links(laid: Layout, places: Places) -> tuple[str, ...]:
     lines = []
     for chain, first in laid.chains.items():
-        for at in range(first, first + len(chain)):
-            link = laid.links[at]
-            said = f"{at}: " if at == first else f"{at}: else "
-            if link == DEFAULT_RULE:
-                lines.append(beside("POLICYC_DEFAULT,", f"{said}the default"))
-            else:
-                lines.append(beside(f"{link},", said + (places.text(laid.asked[link].span) or f"rule {link}")))
+        for at, link in enumerate(chain, first):
+            turn = "" if at == first else "else "
+            lines.append(beside(f"{link},", f"{at}: {turn}{_decider(link, laid, places)}"))
     return tuple(lines)
 
 
@@ -222,10 +217,10 @@ def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Arr
     name = f"{prefix}_table_{table.number}"
     digits = 8 if table.space == MSR else 4
     rows = []
-    for run in table.runs:
-        text = " ".join(_decider(link, laid, places) for link in _chain(laid, run.chain))
+    for run, first in zip(table.runs, table.links, strict=True):
+        text = " ".join(_decider(link, laid, places) for link in laid.links[first : first + len(run.chain)])
         where = f"{run.lo:#0{digits + 2}x}..{run.hi:#0{digits + 2}x}"
-        rows.append(beside(f"{{ {run.hi:#0{digits + 2}x}, {laid.chains[run.chain]} }},", f"{where} {text}"))
+        rows.append(beside(f"{{ {run.hi:#0{digits + 2}x}, {first} }},", f"{where} {text}"))
     return (
         Array(_comment(f"For {said}."), "struct policyc_run", f"{name}_runs", tuple(rows)),
         Array(
@@ -238,7 +233,10 @@ def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Arr
 
 
 def _steps(number: int, steps: bytes) -> tuple[str, ...]:
-    return (f"\t/* {number * PAGE} */", *_packed(f"{step}," for step in steps))
+    return (
+        f"\t/* {number * PAGE} */",
+        *_packed(f"{{{run}, {kind}}}," for run, kind in zip(steps[::2], steps[1::2], strict=True)),
+    )
 
 
 def _packed(entries: Iterable[str]) -> tuple[str, ...]:
@@ -254,21 +252,9 @@ def _packed(entries: Iterable[str]) -> tuple[str, ...]:
     return (*lines, f"\t{line}") if line else ()
 
 
-def _chain(laid: Layout, chain: tuple[int, ...]) -> list[int]:
-    first = laid.chains[chain]
-    return laid.links[first : first + len(chain)]  # type: ignore[return-value]
-
-
 def _decider(link: int, laid: Layout, places: Places) -> str:
-    return "default" if link == DEFAULT_RULE else places.text(laid.asked[link].span) or f"rule {link}"
-
-
-def _table_entry(table: Table, prefix: str) -> Iterable[str]:
-    name = f"{prefix}_table_{table.number}"
-    yield f"\t{{ {name}_runs,"
-    yield f"\t  {f'{name}_pages' if table.pages else NULL},"
-    yield f"\t  {f'{prefix}_steps' if table.pages else NULL},"
-    yield f"\t  {len(table.runs) - 1} }},"
+    asked = laid.asked[link]
+    return "default" if asked.rule is None else places.text(asked.span) or f"rule {link}"
 
 
 def _cells(each: Cells) -> Iterable[str]:
@@ -289,12 +275,19 @@ def _vcpus(classes: tuple[VcpuClass, ...]) -> tuple[str, ...]:
 
 
 def _class(name: str, tables: ClassTables, laid: Layout, prefix: str) -> Iterable[str]:
-    resets = laid.resets[tables.resets]
     yield f"\t/* {ctext.shortened(name, 60)} */"
     yield "\t{"
     yield "\t\t{"
     for column, number in zip(COLUMNS, tables.columns, strict=True):
-        yield f"\t\t\t&{prefix}_tables[{number}],\t/* {COLUMN_NAMES[column].replace('width ', '')} */"
-    yield "\t\t},"
-    yield f"\t\t{f'{prefix}_resets_{tables.resets}' if resets else NULL}, {len(resets)}"
+        table = f"{prefix}_table_{number}"
+        yield f"\t\t\t/* {COLUMN_NAMES[column].replace('width ', '')}: runs, pages, steps, the last run */"
+        yield f"\t\t\t{{ {table}_runs,"
+        yield f"\t\t\t  {table}_pages,"
+        yield f"\t\t\t  {prefix}_steps, {len(laid.tables[number].runs) - 1} }},"
+    yield "\t\t}"
     yield "\t},"
+
+
+def _class_resets(name: str, tables: ClassTables, laid: Layout, prefix: str) -> str:
+    count = len(laid.resets[tables.resets])
+    return beside(f"{{ {f'{prefix}_resets_{tables.resets}' if count else NULL}, {count} }},", name)

@@ -306,30 +306,26 @@ static uint64_t pending_mark(const struct policyc_frame *frame,
 }
 
 /*
- * Decides one access and carries it out. After POLICYC_DONE a read's value is
- * in the access, cut to its width; after POLICYC_FAULT the fault is.
+ * Carries one access out as it was decided. After POLICYC_DONE a read's value
+ * is in the access, cut to its width; after POLICYC_FAULT the fault is.
  */
 static enum policyc_status perform(const struct policyc_frame *frame,
+				   struct policyc_verdict verdict,
 				   struct policyc_access *access)
 {
 	uint64_t *pending = &frame->state[POLICYC_STATE_PENDING];
-	struct policyc_verdict verdict;
 	enum policyc_status status;
 
-	access->value &= ones(access->width);
 	access->fault = general_protection();
-	if (is_port(access))
-		verdict = decide_port(frame, access);
-	else
-		verdict = decide_msr(frame, access);
 	access->line = verdict.rule->line;
 	access->file = verdict.rule->file;
 	/*
 	 * What was answered "later" has been logged and counted by then; but
 	 * another access may come instead, or another value, another rule.
 	 */
-	if (*pending == POLICYC_NOT_PENDING ||
-	    *pending != pending_mark(frame, verdict.rule, access))
+	if (verdict.reports &&
+	    (*pending == POLICYC_NOT_PENDING ||
+	     *pending != pending_mark(frame, verdict.rule, access)))
 		act_before(frame, verdict.rule, access);
 	*pending = POLICYC_NOT_PENDING;
 	status = believed(act(frame, verdict, access));
@@ -337,4 +333,14 @@ static enum policyc_status perform(const struct policyc_frame *frame,
 		*pending = pending_mark(frame, verdict.rule, access);
 	access->value &= ones(access->width);
 	return status;
+}
+
+static enum policyc_status perform_port(const struct policyc_frame *frame,
+					struct policyc_access *access)
+{
+	const struct policyc_found found =
+		find_port(frame, access->address, access->width,
+			  !is_write(access));
+
+	return perform(frame, decide_port(frame, found, access), access);
 }

@@ -6,9 +6,21 @@
 struct policyc_frame {
 	const struct policyc_vcpu *vcpu;
 	const struct policyc_tables *tables;
+	const struct policyc_class *vcpu_class;
 	uint64_t *state;
 	uint8_t windows;	/* how many windows of MSRs have bits */
 };
+
+static inline struct policyc_frame frame_of(const struct policyc_vcpu *vcpu,
+					    const struct policyc_tables *tables,
+					    uint64_t *state, uint8_t windows)
+{
+	const struct policyc_frame frame = {
+		vcpu, tables, &tables->classes[vcpu->vcpu_class], state, windows
+	};
+
+	return frame;
+}
 
 /* Windows of 0x2000 MSRs; without a bitmap no MSR counts as outside. */
 #define POLICYC_VMX_WINDOWS 2u	/* 0.. and 0xc0000000.. */
@@ -18,13 +30,9 @@ struct policyc_frame {
 /* What is to be done: a rule's actions, but with drop in place of others. */
 struct policyc_verdict {
 	const struct policyc_rule *rule;
-	uint8_t action;
+	uint8_t action;		/* enum policyc_action */
+	bool reports;		/* there are actions before that one */
 };
-
-static const struct policyc_class *class_of(const struct policyc_frame *frame)
-{
-	return &frame->tables->classes[frame->vcpu->vcpu_class];
-}
 
 static const struct policyc_actions *
 actions_of(const struct policyc_frame *frame, const struct policyc_rule *rule)
@@ -70,7 +78,8 @@ static bool has_bit(const struct policyc_frame *frame, uint32_t index)
 }
 
 /* The run of an address, among all. */
-static uint32_t search(const struct policyc_table *table, uint32_t address)
+static const struct policyc_run *search(const struct policyc_table *table,
+					uint32_t address)
 {
 	uint32_t low = 0;
 	uint32_t high = table->last;
@@ -83,34 +92,27 @@ static uint32_t search(const struct policyc_table *table, uint32_t address)
 		else
 			high = middle;
 	}
-	return low;
+	return &table->runs[low];
 }
 
-/* The run of an address by its place in the pages: no search, no branch. */
-static inline uint32_t look_up(const struct policyc_table *table,
-			       uint32_t place)
+/* The run of an address, and the kind of its step. */
+struct policyc_found {
+	const struct policyc_run *run;
+	uint32_t kind;
+};
+
+/* By an address's place in the pages: no search, no branch. */
+static inline struct policyc_found look_up(const struct policyc_table *table,
+					   uint32_t place)
 {
 	const struct policyc_page *page = &table->pages[place >> 8];
+	const struct policyc_step *step =
+		&table->steps[page->steps + (place & 0xffu)];
+	const struct policyc_found found = {
+		&table->runs[page->run + step->run], step->kind
+	};
 
-	return page->run + table->steps[page->steps + (place & 0xffu)];
-}
-
-static inline uint32_t find_msr(const struct policyc_table *table,
-				uint32_t index)
-{
-	const uint32_t window = window_of(index);
-
-	if (table->pages == NULL || window == POLICYC_SVM_WINDOWS)
-		return search(table, index);
-	return look_up(table, window << 13 | (index & 0x1fffu));
-}
-
-static inline uint32_t find_port(const struct policyc_table *table,
-				 uint32_t port)
-{
-	if (table->pages == NULL)
-		return search(table, port);
-	return look_up(table, port);
+	return found;
 }
 
 static bool condition_holds(const struct policyc_condition *condition,
@@ -159,36 +161,76 @@ ask_chain(const struct policyc_frame *frame, uint32_t link,
 	  const struct policyc_access *access)
 {
 	const struct policyc_tables *tables = frame->tables;
-	uint32_t number;
 
-	for (;; link++) {
-		number = tables->links[link];
-		if (number == POLICYC_DEFAULT)
-			break;
-		if (rule_holds(frame, &tables->rules[number], access))
-			return &tables->rules[number];
-	}
-	number = is_port(access) ? tables->io_default : tables->msr_default;
-	return &tables->rules[number];
+	while (!rule_holds(frame, &tables->rules[tables->links[link]], access))
+		link++;
+	return &tables->rules[tables->links[link]];
+}
+
+/* A rule's verdict on accesses that it decides as a whole. */
+static struct policyc_verdict verdict_of(const struct policyc_frame *frame,
+					 const struct policyc_rule *rule)
+{
+	const struct policyc_actions *actions = actions_of(frame, rule);
+	const struct policyc_verdict verdict = {
+		rule, actions->action, actions->before[0] != 0
+	};
+
+	return verdict;
+}
+
+/* The verdict of a run's rules on this very access. */
+static struct policyc_verdict ask(const struct policyc_frame *frame,
+				  const struct policyc_run *run,
+				  const struct policyc_access *access)
+{
+	return verdict_of(frame, ask_chain(frame, run->link, access));
+}
+
+/* What was found, where no rule has to be asked. */
+static inline struct policyc_verdict told(const struct policyc_frame *frame,
+					  struct policyc_found found)
+{
+	const struct policyc_tables *tables = frame->tables;
+	const struct policyc_verdict verdict = {
+		&tables->rules[tables->links[found.run->link]],
+		(uint8_t)(found.kind & POLICYC_STEP_ACTION),
+		(found.kind & POLICYC_STEP_REPORTS) != 0
+	};
+
+	return verdict;
+}
+
+/* The same of an MSR, where the run's rules end with the default. */
+static struct policyc_verdict ask_msr(const struct policyc_frame *frame,
+				      const struct policyc_run *run,
+				      const struct policyc_access *access)
+{
+	const struct policyc_tables *tables = frame->tables;
+	const struct policyc_verdict verdict = ask(frame, run, access);
+
+	/* An MSR without a bit exits always; its default is another one. */
+	if (verdict.rule == &tables->rules[tables->msr_default] &&
+	    !has_bit(frame, access->address))
+		return verdict_of(frame, &tables->rules[tables->outside]);
+	return verdict;
 }
 
 static struct policyc_verdict decide_msr(const struct policyc_frame *frame,
 					 const struct policyc_access *access)
 {
-	const struct policyc_tables *tables = frame->tables;
-	const struct policyc_table *table;
-	struct policyc_verdict verdict;
-	uint32_t run;
+	const struct policyc_table *table =
+		&frame->vcpu_class->columns[is_write(access) ? 1 : 0];
+	const uint32_t index = access->address;
+	const uint32_t window = window_of(index);
+	struct policyc_found found;
 
-	table = class_of(frame)->columns[access->kind == POLICYC_WRMSR];
-	run = find_msr(table, access->address);
-	verdict.rule = ask_chain(frame, table->runs[run].link, access);
-	/* An MSR without a bit exits always; its default is another one. */
-	if (verdict.rule == &tables->rules[tables->msr_default] &&
-	    !has_bit(frame, access->address))
-		verdict.rule = &tables->rules[tables->outside];
-	verdict.action = actions_of(frame, verdict.rule)->action;
-	return verdict;
+	if (window == POLICYC_SVM_WINDOWS)
+		return ask_msr(frame, search(table, index), access);
+	found = look_up(table, window << 13 | (index & 0x1fffu));
+	if ((found.kind & POLICYC_STEP_ASKS) != 0)
+		return ask_msr(frame, found.run, access);
+	return told(frame, found);
 }
 
 /* Whether an action gives one value for all bytes that its rule decides. */
@@ -198,22 +240,10 @@ static bool needs_every_byte(uint8_t action)
 	       action == POLICYC_ACT_CONST;
 }
 
-static const struct policyc_table *
-port_table(const struct policyc_frame *frame,
-	   const struct policyc_access *access)
+/* The place of a verdict among others; those that report come before others. */
+static uint32_t strictness(const struct policyc_verdict *verdict)
 {
-	/* Widths 1, 2, 4 are columns 0, 1, 2 of their direction. */
-	const uint32_t column = (access->kind == POLICYC_OUT ? 5u : 2u) +
-				access->width / 2u;
-
-	return class_of(frame)->columns[column];
-}
-
-/* The place of an action among others; those that report come before others. */
-static uint32_t strictness(const struct policyc_actions *actions)
-{
-	return 2u * actions->action +
-	       (actions->before[0] == 0 ? 0u : 1u);
+	return 2u * verdict->action + (verdict->reports ? 1u : 0u);
 }
 
 /*
@@ -223,38 +253,64 @@ static uint32_t strictness(const struct policyc_actions *actions)
  * value must decide every byte, else the access is dropped. Bytes past the last
  * port have no rule: an access that has some is never passed on.
  */
-static struct policyc_verdict decide_port(const struct policyc_frame *frame,
-					  const struct policyc_access *access)
+static struct policyc_verdict decide_bytes(const struct policyc_frame *frame,
+					   const struct policyc_run *run,
+					   const struct policyc_access *access)
 {
 	const struct policyc_tables *tables = frame->tables;
-	const struct policyc_table *table = port_table(frame, access);
+	struct policyc_verdict verdict = ask(frame, run, access);
 	uint32_t end = access->address + access->width - 1u;
-	uint32_t run = find_port(table, access->address);
 	const bool past = end > 0xffffu;
-	struct policyc_verdict verdict;
 	bool whole = !past;
 
 	if (past)
 		end = 0xffffu;
-	verdict.rule = ask_chain(frame, table->runs[run].link, access);
-	while (table->runs[run].last < end) {
-		const struct policyc_rule *rule;
+	while (run->last < end) {
+		struct policyc_verdict other;
 
 		run++;
-		rule = ask_chain(frame, table->runs[run].link, access);
-		if (rule == verdict.rule)
+		other = ask(frame, run, access);
+		if (other.rule == verdict.rule)
 			continue;
 		whole = false;
-		if (strictness(actions_of(frame, rule)) >
-		    strictness(actions_of(frame, verdict.rule)))
-			verdict.rule = rule;
+		if (strictness(&other) > strictness(&verdict))
+			verdict = other;
 	}
-	verdict.action = actions_of(frame, verdict.rule)->action;
-	if (needs_every_byte(verdict.action) && !whole) {
+	if (needs_every_byte(verdict.action) && !whole)
 		verdict.action = POLICYC_ACT_DROP;
-	} else if (past && verdict.action == POLICYC_ACT_PASSTHROUGH) {
-		verdict.rule = &tables->rules[tables->past_last_port];
-		verdict.action = POLICYC_ACT_EXIT;
-	}
+	else if (past && verdict.action == POLICYC_ACT_PASSTHROUGH)
+		return verdict_of(frame,
+				  &tables->rules[tables->past_last_port]);
 	return verdict;
+}
+
+/*
+ * Widths 1, 2, 4 are the columns 0, 1, 2 of their direction. The table of a
+ * byte, as most accesses are, is chosen by branches: these are foreseen, while
+ * an index would delay the loads that follow.
+ */
+static inline struct policyc_found find_port(const struct policyc_frame *frame,
+					     uint32_t port, uint32_t width,
+					     bool in)
+{
+	const struct policyc_table *columns = frame->vcpu_class->columns;
+	const struct policyc_table *ins = &columns[2];
+	const struct policyc_table *outs = &columns[5];
+
+	if (width == 1u && in)
+		return look_up(ins, port);
+	if (width == 1u)
+		return look_up(outs, port);
+	return look_up((in ? ins : outs) + width / 2u, port);
+}
+
+/* found: what find_port() says of the access's first byte. */
+static inline struct policyc_verdict
+decide_port(const struct policyc_frame *frame, struct policyc_found found,
+	    const struct policyc_access *access)
+{
+	if ((found.kind & POLICYC_STEP_ASKS) != 0 ||
+	    found.run->last < access->address + access->width - 1u)
+		return decide_bytes(frame, found.run, access);
+	return told(frame, found);
 }

@@ -57,7 +57,7 @@ static enum policyc_status msr_exit(const struct policyc_frame *frame,
 
 	if (write)
 		access.value = guest->rdx << 32 | (guest->rax & UINT32_MAX);
-	status = perform(frame, &access);
+	status = perform(frame, decide_msr(frame, &access), &access);
 	if (status != POLICYC_DONE)
 		return conclude(frame, &access, status);
 	if (!write) {
@@ -97,11 +97,14 @@ static enum policyc_status plain_io(const struct policyc_frame *frame,
 				    struct policyc_guest *guest,
 				    const struct policyc_io *io)
 {
+	/* First of all: what comes next need not wait for it. */
+	const struct policyc_found found =
+		find_port(frame, io->port, io->width, io->in);
 	struct policyc_access access = port_access(guest, io);
 	enum policyc_status status;
 
-	access.value = io->in ? 0 : guest->rax;
-	status = perform(frame, &access);
+	access.value = io->in ? 0 : guest->rax & ones(io->width);
+	status = perform(frame, decide_port(frame, found, &access), &access);
 	if (status != POLICYC_DONE)
 		return conclude(frame, &access, status);
 	if (io->in)
@@ -145,7 +148,7 @@ static enum policyc_status in_element(const struct policyc_frame *frame,
 	if (status != POLICYC_DONE)
 		return status;
 	access->value = 0;
-	status = perform(frame, access);
+	status = perform_port(frame, access);
 	if (status != POLICYC_DONE)
 		return status;
 	operand->value = (uint32_t)access->value;
@@ -165,8 +168,8 @@ static enum policyc_status out_element(const struct policyc_frame *frame,
 	access->fault = operand->fault;
 	if (status != POLICYC_DONE)
 		return status;
-	access->value = operand->value;
-	return perform(frame, access);
+	access->value = operand->value & ones(operand->width);
+	return perform_port(frame, access);
 }
 
 /* One element; the index register moves only when all of it is done. */

@@ -59,7 +59,7 @@ static enum policyc_status kvm_io(const struct policyc_frame *frame,
 
 		if (!in)
 			access.value = kvm_get(io);
-		status = perform(frame, &access);
+		status = perform_port(frame, &access);
 		if (status == POLICYC_FAULT)
 			vcpu->hooks->inject(vcpu->context, &access.fault);
 		if (status != POLICYC_DONE)
@@ -85,7 +85,8 @@ static enum policyc_status kvm_msr(const struct policyc_frame *frame,
 		msr->cpl,
 		{0, 0, 0, false},
 	};
-	const enum policyc_status status = perform(frame, &access);
+	const enum policyc_status status =
+		perform(frame, decide_msr(frame, &access), &access);
 
 	msr->error = status != POLICYC_DONE;
 	if (status == POLICYC_DONE && !msr->write)

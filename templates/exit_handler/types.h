@@ -267,22 +267,31 @@ struct policyc_run {
 	uint32_t link;
 };
 
-#define POLICYC_DEFAULT 0xffffffffu	/* a link to the default */
+/* What a step says beside the run: the action, unless the rules are asked. */
+#define POLICYC_STEP_ACTION 0x0fu	/* enum policyc_action */
+#define POLICYC_STEP_REPORTS 0x40u	/* there are actions before it */
+#define POLICYC_STEP_ASKS 0x80u		/* the run's rules are to be asked */
 
-/* 256 addresses. From steps on: how many runs each is past the first one's. */
+/* One address: how many runs it is past its page's first one's. */
+struct policyc_step {
+	uint8_t run;
+	uint8_t kind;
+};
+
+/* 256 addresses. */
 struct policyc_page {
 	uint32_t run;		/* of the page's first address */
-	uint32_t steps;		/* its bytes begin here; pages may share */
+	uint32_t steps;		/* its steps begin here; pages may share */
 };
 
 /*
  * Runs in order, without gap. pages: of all ports, or of the MSRs of the three
- * windows one behind the other. A table of few runs has none: NULL.
+ * windows one behind the other.
  */
 struct policyc_table {
 	const struct policyc_run *runs;
 	const struct policyc_page *pages;
-	const uint8_t *steps;
+	const struct policyc_step *steps;
 	uint32_t last;		/* the last run's number */
 };
 
@@ -310,10 +319,15 @@ struct policyc_vcpus {
 /* Columns: RDMSR, WRMSR, IN of 1, 2, 4 bytes, OUT of 1, 2, 4 bytes. */
 #define POLICYC_COLUMNS 8
 
+/* What a class of vCPUs may do. */
 struct policyc_class {
-	const struct policyc_table *columns[POLICYC_COLUMNS];
+	struct policyc_table columns[POLICYC_COLUMNS];
+};
+
+/* What a reset of a vCPU's shadow cells gives, by its class. */
+struct policyc_resets {
 	const struct policyc_reset *resets;
-	uint32_t reset_count;
+	uint32_t count;
 };
 
 struct policyc_tables {
@@ -327,9 +341,9 @@ struct policyc_tables {
 	uint32_t port_cell_count;
 	uint32_t port_cell_word;	/* where port cells begin */
 	const struct policyc_class *classes;	/* by vCPU class */
-	uint32_t msr_default;		/* rules that speak where none does */
-	uint32_t io_default;
-	uint32_t outside;
+	const struct policyc_resets *resets;	/* by vCPU class */
+	uint32_t msr_default;		/* rule for MSRs without one */
+	uint32_t outside;		/* rule for those that have no bit */
 	uint32_t past_last_port;
 };
 

@@ -27,13 +27,14 @@ static void fill_ports(uint64_t *words, const struct policyc_reset *reset)
 /* Every shadow cell to the value that its rule says; nothing is pending. */
 static void reset_shadows(const struct policyc_frame *frame)
 {
-	const struct policyc_class *class_tables = class_of(frame);
+	const struct policyc_resets *resets =
+		&frame->tables->resets[frame->vcpu->vcpu_class];
 	uint64_t *ports = &frame->state[frame->tables->port_cell_word];
 	uint32_t i;
 
 	frame->state[POLICYC_STATE_PENDING] = POLICYC_NOT_PENDING;
-	for (i = 0; i < class_tables->reset_count; i++) {
-		const struct policyc_reset *reset = &class_tables->resets[i];
+	for (i = 0; i < resets->count; i++) {
+		const struct policyc_reset *reset = &resets->resets[i];
 		uint32_t cell;
 
 		if (reset->unit < 8) {

@@ -7,19 +7,10 @@
 #define POLICYC_VMX_REASON_WRMSR 32u
 #define POLICYC_VMX_ENTRY_FAILURE (UINT32_C(1) << 31)
 
-/* Bytes from bits 2:0 of the qualification, 0 for a reserved value. */
-static uint8_t vmx_width(uint64_t qualification)
+/* Bits 2:0 of the qualification are a width less one; the others reserved. */
+static bool vmx_width_is_known(uint64_t qualification)
 {
-	switch (qualification & 7u) {
-	case 0:
-		return 1;
-	case 1:
-		return 2;
-	case 3:
-		return 4;
-	default:
-		return 0;
-	}
+	return (0x0bu >> (qualification & 7u) & 1u) != 0;
 }
 
 /*
@@ -41,12 +32,12 @@ static bool vmx_decode_io(struct policyc_io *io,
 {
 	const uint64_t qualification = exit->qualification;
 
-	io->width = vmx_width(qualification);
+	io->width = (uint8_t)((qualification & 7u) + 1u);
 	io->in = (qualification >> 3 & 1u) != 0;
 	io->string = (qualification >> 4 & 1u) != 0;
 	io->repeat = (qualification >> 5 & 1u) != 0;
 	io->port = (uint16_t)(qualification >> 16);
-	if (io->width == 0)
+	if (!vmx_width_is_known(qualification))
 		return false;
 	return !io->string || vmx_decode_string(io, exit->instruction_info);
 }

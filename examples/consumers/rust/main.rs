@@ -49,15 +49,13 @@ struct Run {
 struct Table {
     runs: *const Run,
     pages: *const c_void,
-    steps: *const u8,
+    steps: *const c_void,
     last: u32,
 }
 
 #[repr(C)]
 struct Class {
-    columns: [*const Table; 8],
-    resets: *const c_void,
-    reset_count: u32,
+    columns: [Table; 8],
 }
 
 #[repr(C)]
@@ -72,8 +70,8 @@ struct Tables {
     port_cell_count: u32,
     port_cell_word: u32,
     classes: *const Class,
+    resets: *const c_void,
     msr_default: u32,
-    io_default: u32,
     outside: u32,
     past_last_port: u32,
 }
@@ -99,7 +97,6 @@ extern "C" fn uart(_context: *mut c_void, _access: *mut c_void) -> u32 {
 const ACTIONS: [&str; 10] = [
     "passthrough", "mask", "forward", "exit", "notify", "shadow", "const", "drop", "inject", "kill",
 ];
-const DEFAULT: u32 = u32::MAX;
 const WRMSR: usize = 1;
 const IN1: usize = 2;
 const OUT1: usize = 5;
@@ -132,17 +129,12 @@ impl Tables {
     fn decide(&self, access: &Access) -> &Rule {
         // SAFETY: the pointers and counts are those that policyc wrote into one object file.
         unsafe {
-            let table = &*(*self.classes).columns[access.column];
+            let table = &(*self.classes).columns[access.column];
             let runs = std::slice::from_raw_parts(table.runs, table.last as usize + 1);
             let run = &runs[runs.partition_point(|run| run.last < access.address)];
             let mut link = run.link as usize;
             loop {
-                let number = *self.links.add(link);
-                if number == DEFAULT {
-                    let default = if access.column < IN1 { self.msr_default } else { self.io_default };
-                    return &*self.rules.add(default as usize);
-                }
-                let rule = &*self.rules.add(number as usize);
+                let rule = &*self.rules.add(*self.links.add(link) as usize);
                 let conditions = self.conditions.add(rule.condition as usize);
                 if (0..rule.conditions as usize).all(|each| holds(&*conditions.add(each), access)) {
                     return rule;
