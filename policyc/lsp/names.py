@@ -137,7 +137,7 @@ def symbol_at(analysis: Analysis, path: str, offset: int) -> Occurrence | None:
 
 
 def all_of(analysis: Analysis, symbol: Symbol) -> Iterator[Occurrence]:
-    """Every occurrence of a symbol in a policy's files; in definitions order of files, then as they stand."""
+    """Every occurrence of a symbol in a policy's files, in the order of the files and as they stand there."""
     for loaded in analysis.written.modules:
         for each in occurrences(analysis, loaded, loaded.module.statements):
             if each.symbol == symbol:

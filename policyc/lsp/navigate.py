@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException
 
 from policyc.imports import STD
 from policyc.lsp.analysis import Analysis, analyse
@@ -23,6 +23,13 @@ from policyc.vocabulary.span import Span
 
 MOST_POLICIES = 64
 """Policies that a file's importers may be for a rename: it is all of them or none."""
+
+
+class Refused(JsonRpcException):
+    """A request that is understood and not done: RequestFailed of LSP 3.17. The editor shows the message."""
+
+    CODE = -32803
+
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -148,19 +155,19 @@ def rename(
 ) -> dict[str, list[types.TextEdit]]:
     """Edits by path. All policies that the file is part of must resolve, and say the same under the new name.
 
-    Raises JsonRpcInvalidParams with the reason why not.
+    Raises Refused with the reason why not.
     """
     found = _symbol(project, document, place, encoding)
     if found is None:
-        raise JsonRpcInvalidParams("nothing that can be renamed stands here")
+        raise Refused("nothing that can be renamed stands here")
     symbol = found.symbol
     if symbol.path.startswith(f"{STD}/"):
-        raise JsonRpcInvalidParams(f"{symbol.path} comes with policyc and cannot be changed")
+        raise Refused(f"{symbol.path} comes with policyc and cannot be changed")
     if _NAME.fullmatch(name.strip("`")) is None or len(name) > 200:
-        raise JsonRpcInvalidParams(f"`{name[:40]}` is not a name: letters, digits and _, the first no digit")
+        raise Refused(f"`{name[:40]}` is not a name: letters, digits and _, the first no digit")
     roots = project.roots(symbol.path, MOST_POLICIES + 1)
     if len(roots) > MOST_POLICIES:
-        raise JsonRpcInvalidParams(f"more than {MOST_POLICIES} policies import the file")
+        raise Refused(f"more than {MOST_POLICIES} policies import the file")
     written = name.strip("`")
     written = f"`{written}`" if written in KEYWORDS else written
     every = _everywhere(project, symbol, roots)
@@ -184,12 +191,12 @@ def _hold(project: Project, symbol: Symbol, roots: Iterable[str], every: Iterabl
         texts[path] = text
     for before in _analyses(project, roots):
         if before.policy is None:
-            raise JsonRpcInvalidParams(f"{before.path} does not compile: mend its errors first")
+            raise Refused(f"{before.path} does not compile: mend its errors first")
         after = analyse(before.path, texts, before.database)
         if after.policy is None:
-            raise JsonRpcInvalidParams(f"with that name, {before.path} does not compile: {after.errors[0].message}")
+            raise Refused(f"with that name, {before.path} does not compile: {after.errors[0].message}")
         if symbol.kind in (LET, MODULE) and stripped(after.policy) != stripped(before.policy):
-            raise JsonRpcInvalidParams(f"with that name, {before.path} would say something else")
+            raise Refused(f"with that name, {before.path} would say something else")
 
 
 def _by_path(every: Iterable[Occurrence]) -> dict[str, list[tuple[int, int, bool]]]:

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
@@ -384,7 +384,9 @@ class Server(LanguageServer):
         self.window_log_message(types.LogMessageParams(types.MessageType.Error, said))
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """What pygls could not make sense of: a message that is no LSP."""
+        """What pygls could not make sense of: a message that is no LSP. A request that failed has its answer already."""
+        if source is FeatureRequestError:
+            return
         said = f"policyc: a message cannot be understood: {type(error).__name__}"
         self.window_log_message(types.LogMessageParams(types.MessageType.Warning, said))
 

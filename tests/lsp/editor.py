@@ -40,8 +40,17 @@ class Editor:
         self.versions: dict[str, int] = {}
         self.texts: dict[str, str] = {}
         self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(lambda params: self._publish(params))
+        self.watched: list[str] = []
+        self.client.feature(types.CLIENT_REGISTER_CAPABILITY)(lambda params: self._register(params))
         self.client.feature(types.WINDOW_SHOW_MESSAGE)(lambda params: self.messages.append(params.message))
         self.client.feature(types.WINDOW_LOG_MESSAGE)(lambda params: self.messages.append(params.message))
+
+    def _register(self, params: types.RegistrationParams) -> None:
+        for each in params.registrations:
+            if each.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES:
+                options = each.register_options
+                watchers = options["watchers"] if isinstance(options, dict) else getattr(options, "watchers", [])
+                self.watched += [str(getattr(one, "glob_pattern", None) or one["globPattern"]) for one in watchers]
 
     def _publish(self, params: types.PublishDiagnosticsParams) -> None:
         self.published.setdefault(params.uri, []).append(params)
@@ -51,7 +60,8 @@ class Editor:
         self.run(self.client.start_io(sys.executable, "-m", "policyc", "lsp", *self.options))
         general = types.GeneralClientCapabilities(position_encodings=list(self.encodings) or None)  # type: ignore[arg-type]
         edits = types.WorkspaceClientCapabilities(
-            workspace_edit=types.WorkspaceEditClientCapabilities(document_changes=True)
+            workspace_edit=types.WorkspaceEditClientCapabilities(document_changes=True),
+            did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True),
         )
         self.initialized = self.run(
             self.client.initialize_async(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lsprotocol import types
 
-from tests.lsp.editor import ROOT, Editor
+from tests.lsp.editor import ROOT, Editor, wait_for
 
 HEAD = "language 1\ntarget vmx\ndefault exit\n"
 SECURE = HEAD + "intercept msr 0x10 write -> log(rate=10)\n"
@@ -23,6 +23,11 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
         yield found
     assert found.status == 0
     assert not found.messages
+
+
+def test_the_editor_is_asked_to_watch_what_findings_depend_on(editor: Editor) -> None:
+    editor.run(wait_for(lambda: bool(editor.watched)))
+    assert editor.watched == ["**/*.pol", "**/policyc.toml", "**/pyproject.toml"]
 
 
 def test_errors_of_syntax_and_of_meaning_come_with_code_place_and_help(editor: Editor) -> None:
