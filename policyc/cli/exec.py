@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from policyc.cli import policies
+from policyc.cli.ending import as_ctrl_c_does
 from policyc.cli.parser import Arguments, Parser
 from policyc.cli.run import seconds
 
@@ -31,6 +32,7 @@ def arguments(parser: Parser) -> None:
     policies.add_format(parser)
 
 
+@as_ctrl_c_does
 def run(args: Arguments) -> int:
     from contextlib import ExitStack
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from policyc.cli import policies
+from policyc.cli.ending import as_ctrl_c_does
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def seconds(word: str) -> float:
     return number
 
 
+@as_ctrl_c_does
 def run(args: Arguments) -> int:
     from contextlib import closing, nullcontext
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from policyc.cli import policies
+from policyc.cli.ending import as_ctrl_c_does
 from policyc.cli.parser import Arguments, Parser, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Idle(NamedTuple):
     why: str
 
 
+@as_ctrl_c_does
 def run(args: Arguments) -> int:
     from policyc.bundle.read import load_altered
     from policyc.verify.unseen import unseen

@@ -110,7 +110,7 @@ class Governed:
                     vmm.wait(_PAUSE)
                 self._tell(told, began)
             except KeyboardInterrupt:
-                cause = cause or Ending(INTERRUPTED, "interrupted from the keyboard")
+                cause = cause or Ending(INTERRUPTED, "asked to by a signal")
             if vmm.returncode is not None:
                 return cause or _ending(vmm.returncode)
             now = time.monotonic()

@@ -277,7 +277,7 @@ class Session:
         except Stop as stop:
             ending = stop.ending
         except KeyboardInterrupt:
-            ending = Ending(INTERRUPTED, "interrupted from the keyboard")
+            ending = Ending(INTERRUPTED, "asked to by a signal")
         finally:
             if timer is not None:
                 timer.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import struct
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -531,3 +532,37 @@ def test_an_executable_of_64_bits_runs_at_its_address(name: str) -> None:
         session = Session(backend, start, bundle(OWN_PAGES), observer=observer, watch=True, devices=backend.world)
         assert session.run().ending.how == "halted"
     assert seen == [0x345000]
+
+
+def emulators_of(folder: Path) -> set[int]:
+    """Processes of Bochs and QEMU whose files are below this folder."""
+    found = set()
+    for each in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (each / "cmdline").read_text(errors="replace").split("\0") if each.name.isdigit() else [""]
+            if words[0] in ("bochs-bin", "qemu-system-x86_64") and f"{folder}/policyc-" in " ".join(words):
+                found.add(int(each.name))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_is_asked_to_end_reports_and_leaves_nothing_behind(name, tmp_path) -> None:
+    required(name)
+    (tmp_path / "g.bin").write_bytes(code("again:\nin al, 0x60\njmp again", 16))
+    words = [
+        "run",
+        written("language 1\ntarget vmx, svm\nintercept io 0x60\n", tmp_path),
+        "--guest",
+        str(tmp_path / "g.bin"),
+    ]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "policyc", *words, "--backend", name, "--timeout", "60", "--show", "summary"],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert waited(lambda: emulators_of(tmp_path))
+    run.terminate()
+    out, _ = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "interrupted: asked to by a signal" in out
+    assert not emulators_of(tmp_path)
+    assert not list(tmp_path.glob("policyc-*"))

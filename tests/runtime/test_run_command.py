@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -238,14 +239,13 @@ def test_a_running_guest_gets_other_rules_and_never_those_of_a_broken_bundle(bac
     assert not os.path.exists(running.socket)
 
 
-def test_ctrl_c_ends_the_run_with_its_summary(tmp_path) -> None:
-    import signal
-
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_with_its_summary(number, tmp_path) -> None:
     running = Running(tmp_path, "sim", PLAIN + "intercept io 0x60\n", "again:\nin al, 0x60\njmp again")
     time.sleep(0.3)
-    running.process.send_signal(signal.SIGINT)
+    running.process.send_signal(number)
     out = running.end()
-    assert "interrupted: interrupted from the keyboard" in out
+    assert "interrupted: asked to by a signal" in out
     assert running.process.returncode == 130
 
 
