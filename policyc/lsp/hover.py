@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from lsprotocol import types
 
+from policyc.database.bits import layout
 from policyc.database.entry import Entry
 from policyc.lsp import effect
 from policyc.lsp.analysis import Analysis
@@ -104,7 +105,9 @@ def _named(analysis: Analysis, space: str, text: str) -> str | None:
     mine = [each for each in entries if each.name == (canonical or "").partition("[")[0]]
     if intervals.size(found) == 1:
         return _address(analysis, space, first, mine)
-    return "\n\n".join([*(_entry(each) for each in mine), _ranges(space, found)]) if mine else None
+    if not mine:
+        return None
+    return "\n\n".join([*(_entry(each) for each in mine), *_bits(mine[0].name), _ranges(space, found)])
 
 
 def _address(analysis: Analysis, space: str, number: int, first: Iterable[Entry] = ()) -> str | None:
@@ -115,6 +118,7 @@ def _address(analysis: Analysis, space: str, number: int, first: Iterable[Entry]
     entries = names.msr_entries(number) if space == MSR else names.port_entries(number)
     ordered = list(dict.fromkeys((*first, *entries)))
     parts = [_entry(each, number) for each in ordered[:MOST_ENTRIES]]
+    parts[1:1] = _bits(ordered[0].name) if ordered else []
     if not parts:
         parts.append(f"**{'MSR' if space == MSR else 'port'} {number:#x}**: not in the database")
     return "\n\n".join([*parts, *effect.accesses(analysis, space, number)])
@@ -131,6 +135,19 @@ def _entry(entry: Entry, number: int | None = None) -> str:
     facts += [entry.models] if entry.models else []
     tags = f"\n\ntags: {', '.join(entry.tags)}" if entry.tags else ""
     return f"**{title}** {', '.join(facts)}\n\n{_plain(entry.about)}{tags}\n\n*{_plain(entry.source)}*"
+
+
+def _bits(name: str) -> list[str]:
+    """The bits of a register, as a list of one entry or none."""
+    found = layout(name)
+    if found is None:
+        return []
+    lines = []
+    for field in found.fields:
+        where = str(field.lo) if field.lo == field.hi else f"{field.lo}..{field.hi}"
+        mask = (1 << field.hi + 1) - (1 << field.lo)
+        lines.append(f"* {where} **{_plain(field.name)}** `{mask:#x}`: {_plain(field.about)}")
+    return ["Bits:\n" + "\n".join(lines)]
 
 
 def _plain(text: str) -> str:

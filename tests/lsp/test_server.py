@@ -107,6 +107,7 @@ def test_hover_tells_a_register_s_meaning_its_bits_and_what_becomes_of_it(editor
     assert said is not None
     assert "0xc0000080" in said
     assert "no-execute" in said
+    assert "* 11 **NX** `0x800`: no-execute pages" in said
     # SDM vol. 3C, MSR-bitmap address: the read bits of 0xc0000000.. begin at byte 1024, the write bits at 3072.
     assert "`rdmsr`: passes through, by the rule of line 4; msr.bin byte 0x410 bit 0 = 0" in said
     assert "`wrmsr`: exits: exit, by the default; msr.bin byte 0xc10 bit 0 = 1" in said
