@@ -3,6 +3,8 @@
 # fmt: off
 # ruff: noqa
 
+SOURCES = '403cf7171d5a31e58d803b3f56989d3130464fcfc0da0ce404f564316ec3fad7'
+"""SHA-256 of the YAML, as policyc.database.generate.digest has it."""
 VERSION = '2026.11'
 NAMES = 8731
 

@@ -13,6 +13,7 @@ from policyc.database.entry import VERSION, Entry
 from policyc.database.read import Placed, clashes, entries
 from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError, error
+from policyc.vocabulary.digest import sha256
 from policyc.vocabulary.span import Source
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,6 +55,14 @@ def read(files: list[Source]) -> list[Entry]:
     return sorted((each.entry for each in placed), key=lambda each: (each.space == IO, each.lo, each.hi, each.name))
 
 
+def digest(files: list[Source]) -> str:
+    """SHA-256 of the files' names and texts."""
+    whole = sha256()
+    for source in files:
+        whole.update(f"{source.name}\0{source.text}\0".encode())
+    return whole.hexdigest()
+
+
 def index(found: list[Entry]) -> str:
     """The text of ``_index.py``."""
     lines = [
@@ -62,6 +71,8 @@ def index(found: list[Entry]) -> str:
         "# fmt: off",
         "# ruff: noqa",
         "",
+        f"SOURCES = {digest(sources())!r}",
+        '"""SHA-256 of the YAML, as policyc.database.generate.digest has it."""',
         f"VERSION = {VERSION!r}",
         f"NAMES = {sum(len(each.names()) for each in found)}",
         "",

@@ -3,6 +3,8 @@
 # fmt: off
 # ruff: noqa
 
+GRAMMAR = 'd8ae7a4c88bfc24b7a892f3430a71a81c909ad563f3ca8494002a515a3e16608'
+"""SHA-256 of the grammar."""
 TOKEN = '(?P<BLANK>(?:[ \t\x0c\r\n]|\\\\[ \t]*\r?\n)+)|(?P<COMMENT>#[^\r\n]*)|(?P<NAME>[A-Za-z_][A-Za-z0-9_]*)|(?P<NUMBER>[0-9][0-9A-Za-z_]*)|(?P<QUOTED>`[A-Za-z_][A-Za-z0-9_]*`)|(?P<STRING>"(?:[^"\\\\\r\n]|\\\\["\\\\])*")|(?P<LITERAL>!=|\\->|\\.\\.|<<|<=|==|=>|>=|\\&|\\(|\\)|\\+|,|\\.|:|<|=|>|\\[|\\]|\\{|\\||\\}|\\~)'
 KEYWORDS = frozenset(['action', 'allow', 'and', 'as', 'assert', 'const', 'cpl', 'default', 'deny', 'except', 'exit', 'extends', 'import', 'in', 'inout', 'intercept', 'intercepted', 'io', 'language', 'len', 'let', 'msr', 'never', 'not', 'on', 'out', 'outside', 'override', 'passthrough', 'profile', 'rdmsr', 'read', 'rw', 'target', 'test', 'value', 'vcpu', 'when', 'width', 'write', 'wrmsr'])
 START = {'statement': 0, 'profile_head': 1, 'test_head': 2, 'case': 3}

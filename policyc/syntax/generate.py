@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from policyc import resources
+from policyc.vocabulary.digest import sha256
 
 STARTS = ("statement", "profile_head", "test_head", "case")
 _KEYWORD = re.compile(r"([a-z]+)\\b\Z")
@@ -46,6 +47,8 @@ def tables() -> str:
         "# fmt: off",
         "# ruff: noqa",
         "",
+        f"GRAMMAR = {sha256(resources.read('grammars', 'policy.lark').encode()).hexdigest()!r}",
+        '"""SHA-256 of the grammar."""',
         f"TOKEN = {_token_pattern(patterns)!r}",
         f"KEYWORDS = frozenset({sorted(keywords)!r})",
         f"START = {{{', '.join(f'{name!r}: {order[table.start_states[name]]}' for name in STARTS)}}}",

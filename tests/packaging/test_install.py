@@ -82,6 +82,24 @@ def test_the_wheel_holds_all_that_the_commands_read_and_nothing_else(built: Path
     assert not [name for name in names if name.startswith(("tests/", "examples/")) or "__pycache__" in name]
 
 
+def test_what_the_wheel_has_precompiled_is_of_the_very_files_beside_it(built: Path, tmp_path: Path) -> None:
+    """Each generated module names the hash of what it was made from; the wheel brings both."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "from policyc.database import _index, generate; from policyc.emitters import _templates; from policyc.syntax import _tables;"
+        "print(_tables.GRAMMAR, _index.SOURCES, generate.digest(generate.sources()), len(generate.sources()), *_templates.DIGESTS.values())"
+    )
+    grammar, index, yaml, files, *templates = run(sys.executable, "-c", code, cwd=tmp_path, path=tmp_path).split()
+    package = tmp_path / "policyc"
+    assert grammar == sha256((package / "grammars" / "policy.lark").read_bytes()).hexdigest()
+    assert index == yaml
+    assert int(files) == len([*package.glob("database/msr/*.yaml"), *package.glob("database/port/*.yaml")]) > 10
+    jinja = sorted((package / "templates" / "exit_handler").glob("*.jinja"))
+    assert templates == [sha256(each.read_bytes()).hexdigest() for each in jinja]
+
+
 def test_the_source_distribution_has_the_tests_and_what_they_read(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
