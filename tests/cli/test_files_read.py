@@ -63,7 +63,10 @@ def test_a_command_reads_nothing_but_the_package_and_what_it_is_given(words: lis
 
 
 def test_no_module_of_the_package_could_read_a_pickle_or_let_lark_cache_one() -> None:
-    for file in (ROOT / "policyc").rglob("*.py"):
+    """But for the answers of its own forked processes, which come over pipes."""
+    pipes = ROOT / "policyc" / "cli" / "workers.py"
+    assert "open(" not in pipes.read_text(encoding="utf-8").replace("fdopen(", "")
+    for file in {*(ROOT / "policyc").rglob("*.py")} - {pipes}:
         text = file.read_text(encoding="utf-8")
         for word in ("import pickle", "import marshal", "import shelve", "from pickle", "from marshal", "cache=True"):
             assert word not in text, f"{file}: {word}"
