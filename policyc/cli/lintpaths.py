@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from policyc.vocabulary.diagnostic import UnreadableError
+from policyc.vocabulary.typed import NamedTuple
 
 MOST = 20_000
 """Policies of one run."""
