@@ -88,7 +88,6 @@ class Project:
     def forget(self) -> None:
         """Files on the disk have changed."""
         folders, self._folders, self._imports = list(self._folders), {}, {}
-        self._databases = {}
         for each in folders:
             self.look(each)
         for analysis in self.analyses.values():

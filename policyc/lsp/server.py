@@ -86,6 +86,7 @@ class Server(LanguageServer):
             types.SHUTDOWN: self.stopped,
             types.EXIT: self.told_to_exit,
             types.TEXT_DOCUMENT_DID_SAVE: self.saved,
+            types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: self.moved_in,
             types.WORKSPACE_DID_CHANGE_WATCHED_FILES: self.saved,
             types.TEXT_DOCUMENT_HOVER: self.hover,
             types.TEXT_DOCUMENT_FORMATTING: self.format,
@@ -115,14 +116,18 @@ class Server(LanguageServer):
         return str(getattr(self.workspace.position_encoding, "value", self.workspace.position_encoding))
 
     def started(self, _params: types.InitializedParams) -> None:
-        for each in self.workspace.folders.values():
-            path = path_of(each.uri)
-            if path is not None:
-                self.project.look(path)
+        for each in self._folders():
+            self.project.look(each)
         ability = self.client_capabilities.workspace
         watched = None if ability is None else ability.did_change_watched_files
         if watched is not None and watched.dynamic_registration:
             self._watch()
+
+    def moved_in(self, _params: object) -> None:
+        """The editor has other folders now."""
+        for each in self._folders():
+            self.project.look(each)
+        self.saved(_params)
 
     def _watch(self) -> None:
         """Ask to be told of files that change behind the editor's back."""

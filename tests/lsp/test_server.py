@@ -100,6 +100,18 @@ def test_a_mistake_in_an_imported_file_is_told_there_and_mended_from_its_open_te
     assert editor.last("whole.pol") == []
 
 
+def test_a_file_of_names_counts_as_it_lies_on_the_disk(editor: Editor) -> None:
+    names = "- name: SITE_DOOR\n  ports: 0x680\n  about: Opens the door.\n  access: w\n  vendor: any\n  tags: []\n  source: ours\n"
+    editor.write("policyc.toml", '[lint]\nselect = ["Y703"]\ndatabase = ["site.yaml"]\n')
+    editor.write("site.yaml", names)
+    editor.open("names.pol", HEAD + "intercept io SITE_DOOR\n")
+    assert editor.codes("names.pol") == []
+    editor.write("site.yaml", names.replace("SITE_DOOR", "SITE_GATE"))
+    editor.told_of("site.yaml")
+    assert [each.code for each in editor.until("names.pol", bool)] == ["E032"]
+    editor.write("policyc.toml", "")
+
+
 def test_hover_tells_a_register_s_meaning_its_bits_and_what_becomes_of_it(editor: Editor) -> None:
     editor.open("hover.pol", HEAD + "allow msr IA32_EFER read\nintercept io 0x3f8..0x3ff -> log, kill\n")
     editor.diagnostics("hover.pol")
