@@ -17,11 +17,12 @@ import socket
 import stat
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from policyc.bundle.folder import shown, why
-from policyc.bundle.read import load
-from policyc.runtime.session import Session
+from policyc.bundle.read import Bundle, load
+from policyc.runtime.force import Force
+from policyc.runtime.session import Switch
 from policyc.vocabulary.diagnostic import UnreadableError
 
 FORMAT_VERSION = 1
@@ -31,10 +32,22 @@ PATIENCE = 5.0
 _POLL = 0.1
 
 
+class Switchable(Protocol):
+    """A run whose rules may change: a Session, or a VMM that is governed."""
+
+    @property
+    def force(self) -> Force: ...
+
+    @property
+    def exits(self) -> int: ...
+
+    def switch(self, profile: str | None, *, bundle: Bundle | None = None, cause: str = "api") -> Switch: ...
+
+
 class Server:
     """While its block lasts, a thread answers on the socket. Raises UnreadableError where it cannot be made."""
 
-    def __init__(self, path: str, session: Session) -> None:
+    def __init__(self, path: str, session: Switchable) -> None:
         self.path = path
         self.session = session
         self._over = threading.Event()

@@ -97,6 +97,15 @@ class Force:
             return self.decisions.port_traps(port, width)
         return port + width - 1 > PORT_LAST or self._bits >> port & (1 << width) - 1 != 0
 
+    def port_bits(self) -> bytes:
+        """A bit for each port that traps, port 0 in bit 0 of the first byte."""
+        if self._bits is not None:
+            return (self._bits & (1 << PORT_LAST + 1) - 1).to_bytes((PORT_LAST + 1) // 8, "little")
+        bits = bytearray((PORT_LAST + 1) // 8)
+        for port in range(PORT_LAST + 1):
+            bits[port >> 3] |= self.decisions.port_traps(port, 1) << (port & 7)
+        return bytes(bits)
+
     def traps(self, kind: str, address: int) -> bool:
         """Whether accesses of a kind to an address exit at all under these rules."""
         if kind in ("in", "out"):

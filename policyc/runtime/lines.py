@@ -1,7 +1,7 @@
 """A run told line by line, as text or as JSON, and its summary.
 
 JSON: one object a line, ``{"event": "start", "format_version": 1, ...}`` first, then events ``exit``, ``log``, ``trace``,
-``console``, ``switch``, and ``summary`` last. Within version 1 fields are only added.
+``console``, ``switch``, ``not_switched``, and ``summary`` last. Within version 1 fields are only added.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _LONGEST_LINE = 4096
 SIMULATION = "SIMULATION: no hardware is involved; instructions are interpreted and the images read bit by bit"
 
 
-class Beginning(Protocol):
-    """What is told first of a run: a Session, or a VMM that is governed."""
+class Running(Protocol):
+    """What is told of while it runs: a Session, or a VMM that is governed."""
 
     @property
     def force(self) -> Force: ...
@@ -35,7 +35,14 @@ class Beginning(Protocol):
     @property
     def backend(self) -> Enforcer: ...
 
+    @property
+    def exits(self) -> int: ...
+
     def notes(self) -> tuple[str, ...]: ...
+
+    def busiest(self) -> dict[str, int]:
+        """Trapped exits so far under the rules in force, by who decided."""
+        ...
 
 
 class Lines(Observer):
@@ -52,7 +59,7 @@ class Lines(Observer):
     def started(self, session: Session) -> None:
         self.begun(session)
 
-    def begun(self, session: Beginning) -> None:
+    def begun(self, session: Running) -> None:
         """The first lines."""
         force, backend = session.force, session.backend
         profile = "the base policy" if force.profile is None else f"profile {force.profile}"
@@ -110,6 +117,10 @@ class Lines(Observer):
     def switched(self, switch: Switch) -> None:
         self._say(switch_text(switch))
 
+    def failed(self, cause: str, reason: str) -> None:
+        """A rule of ``--auto`` whose access has come, and whose profile could not be put in force."""
+        self._say(f"not switched: {safe(reason)} ({safe(cause)})")
+
     def finished(self, report: Report) -> None:
         """The summary."""
         if self._console:
@@ -164,7 +175,7 @@ def _rows(title: str, rows: list[tuple[str, str]]) -> Iterator[str]:
 class JsonLines(Lines):
     """The same for programs. Addresses and values are numbers."""
 
-    def begun(self, session: Beginning) -> None:
+    def begun(self, session: Running) -> None:
         force, backend = session.force, session.backend
         self._object(
             "start",
@@ -211,6 +222,9 @@ class JsonLines(Lines):
 
     def switched(self, switch: Switch) -> None:
         self._object("switch", **switch._asdict())
+
+    def failed(self, cause: str, reason: str) -> None:
+        self._object("not_switched", cause=cause, error=reason)
 
     def finished(self, report: Report) -> None:
         if self._console:

@@ -8,8 +8,8 @@ import time
 from typing import TextIO
 
 from policyc.reports.cells import safe
-from policyc.runtime.lines import Lines
-from policyc.runtime.session import Report, Session
+from policyc.runtime.lines import Lines, Running
+from policyc.runtime.session import Report
 from policyc.semantics.addresses import Names
 
 EVERY = 0.25
@@ -28,8 +28,8 @@ class Live(Lines):
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def started(self, session: Session) -> None:
-        super().started(session)
+    def begun(self, session: Running) -> None:
+        super().begun(session)
         self._thread = threading.Thread(target=self._draw_on, args=(session,), daemon=True)
         self._thread.start()
 
@@ -41,7 +41,7 @@ class Live(Lines):
             self._wipe()
         super().finished(report)
 
-    def _draw_on(self, session: Session) -> None:
+    def _draw_on(self, session: Running) -> None:
         exits, at = 0, time.monotonic()
         while not self._over.wait(EVERY):
             now, total = time.monotonic(), session.exits
@@ -50,9 +50,9 @@ class Live(Lines):
                 self._draw(session, total, (total - exits) / (now - at))
             exits, at = total, now
 
-    def _draw(self, session: Session, total: int, rate: float) -> None:
+    def _draw(self, session: Running, total: int, rate: float) -> None:
         columns = self._columns()
-        rules = sorted(session.force.by_rule.copy().items(), key=lambda each: -each[1])[:_MOST_RULES]
+        rules = sorted(session.busiest().items(), key=lambda each: -each[1])[:_MOST_RULES]
         profile = session.force.profile or "base policy"
         lines = [f"{total:,} exits, {rate:,.0f} a second, {profile}"]
         lines += [f"  {count:>12,}  {safe(title)}" for title, count in rules]

@@ -144,6 +144,10 @@ class Session:
         ]
         return (*self.backend.notes(), *blind)
 
+    def busiest(self) -> dict[str, int]:
+        """Trapped exits so far under the rules in force, by the title of who decided."""
+        return self.force.by_rule.copy()
+
     # The world behind the policy (policyc.runtime.acting.World).
 
     def read_port(self, port: int, width: int) -> int:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bundle's exit handler, without the names that its policy gave it.
+ * A bundle's exit handler as a library of its own, which is loaded beside the
+ * one in the VMM. All its profiles are in it, by number.
  */
 #ifndef POLICYC_PRELOAD_POLICY_H
 #define POLICYC_PRELOAD_POLICY_H
@@ -9,30 +10,43 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of the handler's own types only what these functions pass on. */
-struct policyc_hooks;
-struct policyc_access;
-struct policyc_kvm_io;
-struct policyc_kvm_msr;
-struct policyc_msr;
-struct policyc_port;
+#include "types.h"
 
-/* Who decides an access. rule: as in struct shared_record. */
+#define POLICY_VERSION 1u
+#define POLICY_SYMBOL "policyc_policy"
+
+/* Begins what the handler's hooks get as context: what forward(...) calls. */
+struct policy_context {
+	policyc_msr_handler *msr;
+	policyc_port_handler *port;
+};
+
+/* Who decides an access. rule: its number; past the last port, the count. */
 struct policy_verdict {
 	uint32_t rule;
 	uint8_t action;
 };
 
-size_t policy_vcpu_bytes(void);
-bool policy_set_up(void *vcpu, uint32_t number,
-		   const struct policyc_hooks *hooks, void *context);
-int policy_io(void *vcpu, struct policyc_kvm_io *io);
-int policy_msr(void *vcpu, struct policyc_kvm_msr *msr);
-struct policy_verdict policy_decide(void *vcpu,
-				    const struct policyc_access *access);
+/* The shadow of an MSR or a port; false where there is none. */
+typedef bool policy_find(void *where, bool port, uint32_t address,
+			 uint64_t *value);
 
-/* The access itself, in the VMM or in KVM: an enum policyc_status. */
-int policy_msr_real(void *context, struct policyc_msr *access);
-int policy_port_real(void *context, struct policyc_port *access);
+struct policy_library {
+	uint32_t version;
+	uint32_t profiles;
+	uint32_t rules;
+	size_t vcpu_bytes;
+	bool (*set_up)(void *vcpu, uint32_t number, uint32_t profile,
+		       const struct policyc_hooks *hooks, void *context);
+	uint32_t (*vcpu_class)(const void *vcpu);
+	int (*io)(void *vcpu, uint32_t profile, struct policyc_kvm_io *io);
+	int (*msr)(void *vcpu, uint32_t profile, struct policyc_kvm_msr *msr);
+	struct policy_verdict (*decide)(void *vcpu, uint32_t profile,
+					const struct policyc_access *access);
+	/* A shadow of its own, as policy_find; and all of them from others. */
+	bool (*shadow)(const void *vcpu, bool port, uint32_t address,
+		       uint64_t *value);
+	void (*adopt)(void *vcpu, policy_find *find, void *where);
+};
 
 #endif

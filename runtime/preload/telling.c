@@ -3,11 +3,14 @@
 #include "telling.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,16 +18,20 @@
 #define WAITS 1000u	/* milliseconds for which a full ring is waited for */
 
 struct shared *shared;
+const char *shared_path;
 
 void telling_begin(void)
 {
+	static char kept[SHARED_PATH];
 	const char *path = getenv("POLICYC_EXEC");
 	struct stat info;
 	struct shared *found;
 	int fd;
 
-	if (path == NULL)
+	if (path == NULL || strlen(path) >= sizeof(kept))
 		return;
+	strcpy(kept, path);
+	shared_path = kept;
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return;
@@ -114,6 +121,13 @@ void telling_record(const struct shared_record *record)
 	to->fault = record->fault;
 	to->traps = record->traps;
 	atomic_store(&to->ticket, ticket + 1u);
+}
+
+void telling_ring(void)
+{
+	atomic_fetch_add(&shared->bell, 1);
+	(void)syscall(SYS_futex, &shared->bell, FUTEX_WAKE, INT_MAX, NULL,
+		      NULL, 0);
 }
 
 void telling_error(const char *text)

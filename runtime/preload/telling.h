@@ -13,6 +13,9 @@
 /* NULL where the library runs without policyc: then no VM can be made. */
 extern struct shared *shared;
 
+/* Where it lies; the policies' files lie beside it. */
+extern const char *shared_path;
+
 /* Maps the file that POLICYC_EXEC names. */
 void telling_begin(void);
 
@@ -21,6 +24,9 @@ void telling_count(const struct shared_record *record);
 
 /* Hands over a copy of a record; the time and the ticket are filled in. */
 void telling_record(const struct shared_record *record);
+
+/* Policyc looks at the shared file now, not in a while. */
+void telling_ring(void);
 
 /* A line on standard error. */
 void telling_error(const char *text);
