@@ -27,7 +27,8 @@ HEADERS = (
 )
 HANDLER = "policy.c"
 """The bundle's exit handler and what the other library asks of it, as one unit."""
-FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wl,-z,defs,-z,now,-z,relro")
+LANGUAGE = ("-std=c11", "-D_GNU_SOURCE")
+FLAGS = (*LANGUAGE, "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wl,-z,defs,-z,now,-z,relro")
 _TIMEOUT = 120
 
 

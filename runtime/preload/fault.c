@@ -2,10 +2,10 @@
 /*
  * KVM tells of IN and INS before it moves RIP. Of OUT, too, where the
  * processor did the decoding; where KVM's emulator did, RIP has moved already,
- * and so have the registers of OUTS. Which of them it is shows when the access
- * is finished, and in the guest's code.
+ * and so have the registers of OUTS. With REP they have, but RIP has not, not
+ * even at the last element. Which of them it is shows when the access is
+ * finished, and in the guest's code.
  */
-#define _GNU_SOURCE
 #include "fault.h"
 
 #include <string.h>
@@ -212,16 +212,15 @@ static void step_string(struct stand *stand, const struct code *code,
 		stand->regs.rcx = moved(stand->regs.rcx, mask, 0 - elements);
 }
 
-/* RIP, and what else an emulated OUT or OUTS has moved, back to its begin. */
+/* RIP, and what else an emulated OUT or OUTS has moved, back to its start. */
 static bool back(struct stand *stand)
 {
 	const uint64_t accumulator =
 		UINT64_MAX >> (64u - 8u * stand->vcpu->size);
 	struct code behind;
 	struct code here;
-	const bool ended = ends_before(stand, &behind);
-	const bool goes_on = string_at(stand, &here) && here.repeats &&
-			     (stand->regs.rcx & address_mask(stand, &here)) != 0;
+	const bool ended = ends_before(stand, &behind) && !behind.repeats;
+	const bool goes_on = string_at(stand, &here) && here.repeats;
 
 	/* Both fit seldom; what was not in the accumulator was no OUT's. */
 	if (goes_on && (!ended || (!behind.is_string &&
@@ -252,7 +251,7 @@ static void keep_memory(const struct stand *stand, const struct code *code)
 		const uint64_t linear = stand->sregs.es.base + (at & mask);
 
 		if (i >= vcpu->done)
-			(void)read_linear(stand, linear, data + i * vcpu->size,
+			(void)read_linear(stand, linear, data + (size_t)i * vcpu->size,
 					  vcpu->size);
 		at = (stand->regs.rflags & FLAG_DF) != 0 ? at - vcpu->size :
 							   at + vcpu->size;

@@ -4,7 +4,6 @@
  * makes and ends descriptors. machine.c puts the policy's filter on machines,
  * vcpu.c decides exits. Everything else goes to the kernel as it came.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +31,6 @@ __attribute__((constructor)) static void begin(void)
 }
 
 EXPORTED int ioctl(int fd, unsigned long request, ...);
-EXPORTED int __ioctl_time64(int fd, unsigned long request, ...);
 EXPORTED int close(int fd);
 EXPORTED int dup(int fd);
 EXPORTED int dup2(int fd, int to);
@@ -71,17 +69,6 @@ static int dispatch(int fd, unsigned long request, void *argument)
 }
 
 int ioctl(int fd, unsigned long request, ...)
-{
-	va_list rest;
-	void *argument;
-
-	va_start(rest, request);
-	argument = va_arg(rest, void *);
-	va_end(rest);
-	return dispatch(fd, request, argument);
-}
-
-int __ioctl_time64(int fd, unsigned long request, ...)
 {
 	va_list rest;
 	void *argument;

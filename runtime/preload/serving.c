@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "serving.h"
 
 #include <linux/futex.h>
@@ -12,7 +11,7 @@
 
 #include "telling.h"
 
-#define STACK_BYTES (256u * 1024u)
+#define STACK_BYTES 0x40000u
 
 /* Of this process; after fork() the child begins anew. */
 static struct shared_process *place;

@@ -5,7 +5,6 @@
  * exit that it knows: the handler answers "later", KVM_RUN returns to the VMM,
  * and the VMM's next KVM_RUN brings its answer.
  */
-#define _GNU_SOURCE
 #include "vcpu.h"
 
 #include <errno.h>
@@ -77,7 +76,8 @@ static bool is_forbidden(struct vcpu *vcpu, const struct policyc_msr *access)
 	       ((access->value ^ sregs.efer) & EFER_LME) != 0;
 }
 
-static enum policyc_status msr_of_vmm(struct vcpu *vcpu, struct policyc_msr *access)
+static enum policyc_status msr_of_vmm(struct vcpu *vcpu,
+				      struct policyc_msr *access)
 {
 	if (!vcpu->answered) {
 		vcpu->shown = access->value;

@@ -11,7 +11,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -20,89 +19,16 @@ from policyc.cli.exec import EPILOG
 from policyc.runtime import library, load
 from policyc.runtime.filter import Filter, Range
 from tests.demand import need
-from tests.handler.samples import WARNINGS, compiler
-from tests.runtime.running import ROOT, assemble, available, written
+from tests.handler.samples import WARNINGS, compiler, run
+from tests.handler.test_analysed import CPPCHECK, TIDY, tool
+from tests.runtime.running import ROOT, assemble, written
+from tests.runtime.vmm import HEAD, RDMSR, VMM, execed, exits, needs, own_vmm
 
 SOURCES = ROOT / "runtime" / "preload"
 SEABIOS = (ROOT / "examples" / "qemu_seabios.pol").read_text()
-HEAD = "language 1\ntarget vmx, kvm\ndefault passthrough\n"
 QEMU = (
     "qemu-system-x86_64 -enable-kvm -cpu kvm64 -nographic -monitor none -nic none -no-reboot -boot reboot-timeout=100"
 ).split()
-
-VMM = """
-import json, os, sys, threading
-from policyc.architecture import kvm as api
-from policyc.runtime.kvm import Kvm
-from policyc.runtime.guest import flat, prepare
-from policyc.runtime.acting import Fault
-from policyc.runtime.endings import Stop
-
-seen = []
-
-class Exits:
-    "A VMM whose every port reads its own number, and whose MSRs read 7."
-    def port(self, port, width, write, value):
-        seen.append(["out" if write else "in", port, value])
-        return port
-    def msr(self, index, write, value):
-        seen.append(["wrmsr" if write else "rdmsr", index, value])
-        return 7
-    def other(self, what): ...
-    def poll(self): ...
-
-def machine(image):
-    vm = Kvm()
-    vm.start(prepare(flat(image, 16), 1 << 20))
-    return vm
-
-def run(vm):
-    try:
-        vm.run(Exits(), None)
-    except Stop as stop:
-        return stop.ending.text
-
-image = open(sys.argv[1], "rb").read()
-"""
-"""The beginning of a VMM in Python, whose ioctl() is libc's like any other program's."""
-
-
-def needs() -> None:
-    available("kvm")
-    need("cc", compiler("gcc") is not None, "apt-get install gcc")
-
-
-def execed(policy: str, vmm, tmp_path: Path, *options: str, env=None) -> tuple[subprocess.CompletedProcess, list]:
-    """The VMM's end, and what the report says, as objects."""
-    bundle, report = written(policy, tmp_path), tmp_path / "report.json"
-    words = [sys.executable, "-m", "policyc", "exec", bundle, "--report", report, "--format", "json", *options, "--"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path.parent / "cache")} | (env or {})
-    done = subprocess.run(
-        [*words, *vmm], capture_output=True, text=True, errors="replace", env=environment, timeout=120, check=False
-    )
-    text = report.read_text() if report.exists() else ""
-    return done, [json.loads(line) for line in text.splitlines()]
-
-
-def own_vmm(policy: str, guest: str, body: str, tmp_path: Path, *options: str):
-    """Run VMM + body on an assembled guest: what the body prints as JSON, and the report."""
-    needs()
-    image, script = tmp_path / "guest.bin", tmp_path / "vmm.py"
-    image.write_bytes(assemble(f"bits 16\norg 0x1000\n{guest}\n", 16))
-    script.write_text(VMM + textwrap.dedent(body))
-    done, report = execed(policy, [sys.executable, script, image], tmp_path, *options)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), report
-
-
-def exits(report: list, kind: str, address: int) -> int:
-    summary = report[-1]
-    return sum(
-        row["exits"]
-        for rows in (summary["ports"], summary["msrs"])
-        for row in rows
-        if (row["kind"], row["address"]) == (kind, address)
-    )
 
 
 # QEMU.
@@ -202,9 +128,6 @@ def test_strings_are_screened_element_by_element(tmp_path: Path) -> None:
     assert seen == [["in", 0x12, 0]] * 5 + [["out", 0x13, 1], ["out", 0x13, 3]]
     assert exits(report, "in", 0x12) == 5
     assert exits(report, "out", 0x13) == 3
-
-
-RDMSR = "mov ecx, {}\nmov eax, -1\nmov edx, eax\nrdmsr\nmov [di], eax\nmov [di+4], edx\nadd di, 8\n"
 
 
 def test_msrs_get_the_policys_answers_and_faults(tmp_path: Path) -> None:
@@ -393,19 +316,32 @@ def test_the_libraries_are_built_once_and_not_taken_from_a_folder_that_others_ca
 # The C.
 
 
+def sources(folder: Path) -> tuple[str, ...]:
+    """All C that a VMM gets into a folder: the names of what is compiled."""
+    policy = HEAD + "a: intercept io 0x10 -> forward(select)\nb: intercept msr 0x10 -> forward(ioctl)\n"
+    for file, data in library.files(load(written(policy, folder))).items():
+        (folder / file).write_bytes(data)
+    for each in SOURCES.iterdir():
+        shutil.copy(each, folder)
+    return (*library.SOURCES, library.HANDLER)
+
+
 @pytest.mark.parametrize("name", ["gcc", "clang"])
 def test_every_optimisation_level_compiles_without_a_warning(name: str, tmp_path: Path) -> None:
     need("cc" if name == "gcc" else "clang", compiler(name) is not None, f"apt-get install {name}")
-    policy = HEAD + "a: intercept io 0x10 -> forward(select)\nb: intercept msr 0x10 -> forward(ioctl)\n"
-    for file, data in library.files(load(written(policy, tmp_path))).items():
-        (tmp_path / file).write_bytes(data)
-    for each in SOURCES.iterdir():
-        shutil.copy(each, tmp_path)
     more = ("-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla", "-Wundef", "-Wpointer-arith")
-    for source in (*library.SOURCES, library.HANDLER):
-        for level in ("-O0", "-O2", "-Os"):
-            words = [compiler(name), "-std=c11", "-fPIC", *WARNINGS, *more, level, "-c", source, "-o", "o"]
-            subprocess.run(words, cwd=tmp_path, check=True)
+    files = sources(tmp_path)
+    for level in ("-O0", "-O2"):
+        words = [compiler(name), *library.LANGUAGE, "-fPIC", *WARNINGS, *more, level, "-c", *files]
+        subprocess.run(words, cwd=tmp_path, check=True)
+
+
+def test_analysers_find_nothing(tmp_path: Path) -> None:
+    """Parameters that could be swapped are left out, as those of dup2() can; and that a handler's C is included."""
+    checks = f"{TIDY[1]},-bugprone-easily-swappable-parameters,-bugprone-suspicious-include"
+    files = [str(tmp_path / each) for each in sources(tmp_path)]
+    run([tool("clang-tidy"), TIDY[0], checks, TIDY[2], *files, "--", *library.LANGUAGE])
+    run([tool("cppcheck"), *CPPCHECK, *files])
 
 
 def test_lines_have_80_columns() -> None:
