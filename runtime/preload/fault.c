@@ -247,12 +247,11 @@ static void keep_memory(const struct stand *stand, const struct code *code)
 	uint64_t at = stand->regs.rdi;
 	uint32_t i;
 
-	for (i = 0; i < vcpu->count; i++) {
+	for (i = 0; i < vcpu->count; i++, data += vcpu->size) {
 		const uint64_t linear = stand->sregs.es.base + (at & mask);
 
 		if (i >= vcpu->done)
-			(void)read_linear(stand, linear, data + (size_t)i * vcpu->size,
-					  vcpu->size);
+			(void)read_linear(stand, linear, data, vcpu->size);
 		at = (stand->regs.rflags & FLAG_DF) != 0 ? at - vcpu->size :
 							   at + vcpu->size;
 	}

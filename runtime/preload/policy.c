@@ -54,17 +54,25 @@ static int policy_msr(void *vcpu, uint32_t profile, struct policyc_kvm_msr *msr)
 
 #define RULES ((uint32_t)(sizeof(NAME(rules)) / sizeof(NAME(rules)[0])))
 
+static struct policyc_verdict policy_judge(const struct policyc_frame *frame,
+					   const struct policyc_access *access)
+{
+	if (!is_port(access))
+		return decide_msr(frame, access);
+	return decide_port(frame,
+			   find_port(frame, access->address, access->width,
+				     !is_write(access)),
+			   access);
+}
+
 static struct policy_verdict policy_decide(void *vcpu, uint32_t profile,
-				     const struct policyc_access *access)
+					   const struct policyc_access *access)
 {
 	struct NAME(vcpu) *own = vcpu;
 	const struct policyc_tables *tables = &policy_profiles[profile]->tables;
-	const struct policyc_frame frame = {
-		&own->vcpu, tables, own->state, POLICYC_NO_BITMAP
-	};
-	const struct policyc_verdict verdict =
-		is_port(access) ? decide_port(&frame, access) :
-				  decide_msr(&frame, access);
+	const struct policyc_frame frame = frame_of(
+		&own->vcpu, tables, own->state, POLICYC_NO_BITMAP);
+	const struct policyc_verdict verdict = policy_judge(&frame, access);
 	struct policy_verdict answer;
 
 	answer.rule = (uint32_t)(verdict.rule - tables->rules);
