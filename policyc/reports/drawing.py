@@ -179,6 +179,7 @@ def drawing(subjects: Sequence[Subject], names: Database, findings: Findings | N
         "access": {str(mask): columns_text(mask) for mask in sorted(masks)},
         "sides": [ink.fields() for ink in inks],
         "views": views,
+        "gone": _gone(subjects),
         "changes": [{"said": _said(found), "list": [_difference(each) for each in found]} for found in changes.values],
         "windows": {name: _windows(name) for name in shown},
         "names": {MSR: _msr_names(names), IO: _port_names(names)},
@@ -205,6 +206,14 @@ def _scopes(subjects: Sequence[Subject]) -> Iterator[_Scope]:
                 for name in new.targets if vcpus else ():
                     if name in old.targets:
                         yield _Scope(profile, vcpus, name, (Variant(base, left), Variant(profile, right)))
+
+
+def _gone(subjects: Sequence[Subject]) -> list[str]:
+    """Profiles that the old policy has and the new one has not, where both are shown as a whole."""
+    old, new = subjects[0], subjects[-1]
+    if None not in old.profiles or None not in new.profiles:
+        return []
+    return [safe(each) for each in old.profiles if each is not None and each not in new.profiles]
 
 
 def _differences(old: Subject, new: Subject, scope: _Scope) -> tuple[Difference, ...]:

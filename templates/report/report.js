@@ -665,7 +665,7 @@
   /** What the words of the box ask for; all of them must hold. */
   function testsOf(text) {
     const whole = text.trim();
-    if (places.has(whole)) return [placeTest(whole)];
+    if (places.has(text) || places.has(whole)) return [placeTest(places.has(text) ? text : whole)];
     return whole.split(/\s+/).filter(Boolean).map((word) => {
       if (NUMBERS.test(word)) return numbersTest(word);
       return /:\d+$/.test(word) ? placeTest(word) : wordTest(word.toLowerCase());
@@ -716,6 +716,7 @@
     byId("find").value = text;
     byId("find").dispatchEvent(new Event("input"));
     goToFound();
+    if (document.activeElement === document.body) byId("find").focus(); // The button is gone with its table's rows.
   }
 
   function goToFound() {
@@ -768,7 +769,12 @@
       make("thead", {}, make("tr", {}, ...head.map((each) => make("th", { scope: "col" }, each)))), body);
     const parts = [make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, table)];
     if (rows.length > MOST_ROWS) {
-      const all = () => { show(MOST_ROWS, rows.length); more.remove(); };
+      const all = () => {
+        show(MOST_ROWS, rows.length);
+        more.remove();
+        body.rows[MOST_ROWS].tabIndex = -1;
+        body.rows[MOST_ROWS].focus();
+      };
       const more = make("button", { type: "button", class: "more", onclick: all }, `Show all ${grouped(rows.length)}`);
       parts.push(more);
     }
@@ -905,7 +911,10 @@
 
   function headline() {
     const said = data.changes[state.view.changes].said.map(([kind, text]) => make("li", {}, swatch(kind), text));
-    byId("headline").replaceChildren(...(said.length ? said : [make("li", {}, "No access fares differently.")]));
+    if (said.length === 0) said.push(make("li", {}, "No access fares differently."));
+    const { profile, base } = state.view;
+    if (profile !== base) said.push(make("li", {}, `profile ${profile} is new; it is compared with the old base policy`));
+    byId("headline").replaceChildren(...said, ...data.gone.map((each) => make("li", {}, `profile ${each} is gone`)));
   }
 
   function reload() {

@@ -516,10 +516,70 @@ def test_a_page_that_is_open_follows_the_colours_of_the_system(tab: Page, report
     assert luminance(css(tab, "back")) < 0.05
 
 
-@pytest.mark.parametrize("width", [1280, 700, 400])
+@pytest.mark.parametrize("width", [1280, 700, 400, 320])
 def test_nothing_is_wider_than_the_window(tab: Page, report: Path, width: int) -> None:
+    """320: a window of 1280 at 400 %, which WCAG 2.1 asks for (1.4.10)."""
     tab.open(report, width=width)
     assert tab.run("document.documentElement.scrollWidth") <= width
+
+
+def test_a_long_name_is_broken(tab: Page, folder: Path, policy: Path) -> None:
+    path = policy.rename(folder / f"{'a' * 240}.pol")
+    page = drawn(folder, path, name="long.html")
+    path.rename(policy)
+    tab.open(page)
+    assert tab.run("document.documentElement.scrollWidth") <= 1280
+
+
+def test_a_screen_of_few_colours_shows_the_focus_and_what_is_chosen(tab: Page, folder: Path) -> None:
+    """Forced colours take backgrounds and shadows away."""
+    tab.open(drawn(folder, EXAMPLES / "quickstart.pol", EXAMPLES / "widths.pol", name="forced.html"))
+    tab.call("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
+    tab.drawn()
+    focus(tab, 0)
+    tab.press("ArrowRight")
+    assert tab.run("getComputedStyle(document.activeElement.parentNode).outlineStyle") == "solid"
+    backs = tab.run(
+        "[...document.querySelectorAll('#side-field label')].map((each) => getComputedStyle(each).backgroundColor)"
+    )
+    assert len(set(backs)) == 2
+    tab.scheme("light")
+
+
+def test_the_focus_is_never_lost(tab: Page, folder: Path) -> None:
+    """A button that goes away with what it did leaves the focus where one reads on."""
+    many = folder / "many.pol"
+    lines = "".join(f"intercept io {port:#x} -> forward(h{port})\n" for port in range(0, 1400, 4))
+    many.write_text(f"language 1\ntarget kvm\ndefault passthrough\n{lines}intercept msr 0x4b564d00 read -> exit\n")
+    tab.open(drawn(folder, many, name="many.html"))
+    more = "document.querySelector('#tables .more')"
+    tab.run(f"{more}.focus(), {more}.click()")
+    assert tab.run("document.activeElement.rowIndex") == 301
+    last = "[...document.querySelectorAll('#tables .where')].at(-1)"
+    tab.run(f"{last}.focus(), {last}.click()")
+    assert tab.run("document.getElementById('matches').textContent") == "0 places found"
+    assert tab.run("document.activeElement.id") == "find"
+
+
+def test_a_rule_of_a_file_with_a_blank_before_its_name_is_found(tab: Page, folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(folder)
+    Path(" vm.pol").write_text("language 1\ndefault passthrough\nintercept io 0x60 -> kill\n")
+    tab.open(drawn(folder, " vm.pol", name="blank.html"))
+    tab.run("document.querySelector('#tables .where').click()")
+    assert tab.run("document.getElementById('matches').textContent") == "1 place found"
+
+
+def test_profiles_that_come_and_go_are_told(tab: Page, folder: Path) -> None:
+    text = "language 1\ntarget vmx\ndefault passthrough\nprofile NAME {\n    intercept io 0x61 -> kill\n}\n"
+    old, new = folder / "old.pol", folder / "new.pol"
+    old.write_text(text.replace("NAME", "gone"))
+    new.write_text(text.replace("NAME", "fresh"))
+    tab.open(drawn(folder, old, new, name="profiles-change.html"))
+    said = "[...document.querySelectorAll('#headline li')].map((each) => each.textContent)"
+    assert tab.run(said) == ["No access fares differently.", "profile gone is gone"]
+    choose(tab, "profile", "fresh")
+    told = ["profile fresh is new; it is compared with the old base policy", "profile gone is gone"]
+    assert tab.run(said) == ["closes 1 port for in and out", *told]
 
 
 def test_every_control_has_a_name_and_the_tables_have_headings(tab: Page, report: Path) -> None:
