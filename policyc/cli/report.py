@@ -55,13 +55,15 @@ def run(args: Arguments) -> int:
     from policyc.reports.page import page
 
     words = _words(args)
+    place = _place(args, words)
     with Progress(f"drawing {words[-1]}"):
         names = policies.database(args)
-        subjects = [_subject(args, word, names) for word in words]
+        chosen = [*[None] * (len(words) - 1), args.profile]
+        subjects = [_subject(args, word, names, profile) for word, profile in zip(words, chosen, strict=True)]
         _comparable(words, subjects)
         findings = None if args.no_findings else _findings(words[-1], subjects[-1], names)
         text = page([_called(word) for word in words], drawing(subjects, names, findings))
-    _write(args.output or f"{os.path.splitext(_called(words[-1]))[0]}.html", text)
+    _write(place, text)
     return 0
 
 
@@ -78,20 +80,51 @@ def _words(args: Arguments) -> list[str]:
 
 
 def _called(word: str) -> str:
-    """A subject's name without its folders."""
-    return os.path.basename(word.rstrip("/")) or word
+    """A subject's name without its folders; that of another revision begins with the revision."""
+    from policyc.cli.subjects import GIT
+
+    if word.startswith(GIT):
+        revision, _, path = word.removeprefix(GIT).partition(":")
+        return f"{revision}:{os.path.basename(path)}"
+    return os.path.basename(os.path.abspath(word)) or word
+
+
+def _stem(word: str) -> str:
+    """What a subject's page is called, without its ending."""
+    from policyc.cli.subjects import GIT
+
+    path = word.split(":", 2)[-1] if word.startswith(GIT) else os.path.abspath(word)
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _place(args: Arguments, words: Sequence[str]) -> str:
+    """Where the page goes: never in the place of what it is made of, nor among the files of a bundle, which its
+    manifest counts."""
+    place: str = f"{_stem(words[-1])}.html" if args.output is None else args.output
+    if not place:
+        raise UsageError("`--output` names no file", "`-` prints the page")
+    real = os.path.realpath(place)
+    for word in words if place != "-" else ():
+        read = os.path.realpath(word)
+        bundle = os.path.exists(os.path.join(read, "manifest.json"))
+        if bundle and os.path.commonpath((read, real)) == read:
+            raise UsageError(f"{place} would lie in the bundle {word}", "say where else the page goes: -o report.html")
+        if os.path.exists(real) and os.path.exists(read) and os.path.samefile(real, read):
+            raise UsageError(f"{place} is what is drawn", "say where else the page goes: -o report.html")
+    return place
 
 
 # what is drawn
 
 
-def _subject(args: Arguments, word: str, names: Database) -> Subject:
+def _subject(args: Arguments, word: str, names: Database, profile: str | None) -> Subject:
+    """profile: the one to show; None for all, and of what another is compared with."""
     if os.path.isdir(word):
-        return _bundle(args, word)
-    return _policy(args, word, names)
+        return _bundle(args, word, profile)
+    return _policy(args, word, names, profile)
 
 
-def _bundle(args: Arguments, word: str) -> Subject:
+def _bundle(args: Arguments, word: str, profile: str | None) -> Subject:
     """A bundle, verified as it is read; its own images are what is drawn."""
     from policyc.bundle.read import load
     from policyc.bundle.rebuilt import rebuilt
@@ -112,18 +145,18 @@ def _bundle(args: Arguments, word: str) -> Subject:
             name: {image: bundle.file(path) for image, path in each.images[name].items()}
             for name in args.target or manifest.targets
         }
-        for profile in {each.profile, None if each.profile == manifest.profile else each.profile}:
-            images[Variant(profile, each.vcpu_class)] = held
+        for meant in {each.profile, None if each.profile == manifest.profile else each.profile}:
+            images[Variant(meant, each.vcpu_class)] = held
     side = rebuilt(bundle)
     facts = (
         f"bundle of policy {manifest.policy}, made by policyc {manifest.policyc}",
         f"{len(manifest.files)} files, all as the manifest says",
     )
     profiles = dict.fromkeys(each.profile for each in manifest.variants)
-    return Subject(word, facts, side, args.target or manifest.targets, _chosen(args, word, profiles), images)
+    return Subject(word, facts, side, args.target or manifest.targets, _chosen(profile, word, profiles), images)
 
 
-def _policy(args: Arguments, word: str, names: Database) -> Subject:
+def _policy(args: Arguments, word: str, names: Database, profile: str | None) -> Subject:
     """A policy that compiles, with the images that it compiles to."""
     from policyc.cli import subjects
     from policyc.reports.drawing import Subject
@@ -149,18 +182,18 @@ def _policy(args: Arguments, word: str, names: Database) -> Subject:
     }
     files = len(side.policy.modules)
     facts = (f"{len(side.policy.rules):,} rules in {files:,} file{'s' if files > 1 else ''}",)
-    return Subject(word, facts, side, selection.targets, _chosen(args, word, profiles), images)
+    return Subject(word, facts, side, selection.targets, _chosen(profile, word, profiles), images)
 
 
-def _chosen(args: Arguments, word: str, profiles: Iterable[str | None]) -> tuple[str | None, ...]:
+def _chosen(profile: str | None, word: str, profiles: Iterable[str | None]) -> tuple[str | None, ...]:
     """The profiles to show: the one of the command line, which must be there, or all."""
     known = tuple(profiles)
-    if args.profile is None:
+    if profile is None:
         return known
-    if args.profile not in known:
+    if profile not in known:
         listed = ", ".join(each for each in known if each is not None)
-        raise UsageError(f"{word} has no profile `{args.profile}`", f"it has {listed or 'no profiles'}")
-    return (args.profile,)
+        raise UsageError(f"{word} has no profile `{profile}`", f"it has {listed or 'no profiles'}")
+    return (profile,)
 
 
 def _comparable(words: Sequence[str], subjects: Sequence[Subject]) -> None:

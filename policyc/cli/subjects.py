@@ -207,6 +207,8 @@ def _of_revision(word: str, names: Database) -> Side:
         place = os.path.join(scratch, name)
         if not os.path.exists(place):
             raise UnreadableError(f"cannot read {word}: revision {revision} has no file {path}")
+        if os.path.isdir(place):
+            raise UnreadableError(f"cannot read {word}: {path} is a folder there, and of a revision policies are read")
         return policy_side(place, names, f"{revision}:{path}")
 
 

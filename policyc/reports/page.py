@@ -30,7 +30,7 @@ def page(titles: Sequence[str], values: Mapping[str, Any]) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     ).from_string(resources.read("templates", f"{_FOLDER}/report.html.jinja"))  # fmt: skip
-    return template.render(
+    text = template.render(
         titles=[safe(each) for each in titles],
         script=Markup(script),
         style=Markup(style),
@@ -38,6 +38,8 @@ def page(titles: Sequence[str], values: Mapping[str, Any]) -> str:
         style_hash=_hash(style),
         data=Markup(data_block(values)),
     )
+    # ASCII alone, so that no encoding of a standard output alters it: only the titles can hold other characters.
+    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def data_block(values: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -60,6 +61,46 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     Path(policy).write_text(sample.TEXT)
     assert frame.run(["report", policy, "-o", "no/such/folder.html"]) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["vm.html", "vm.pol"]
+
+
+def test_a_page_never_takes_the_place_of_what_it_is_made_of(bundle: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "vm.pol"
+    shutil.copy(policy, "old.pol")
+    shutil.copy(policy, "policy.html")
+    Path("link").symlink_to("vm.pol")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for words in (
+        ["vm.pol", "-o", "vm.pol"],
+        ["vm.pol", "-o", "./link"],
+        ["old.pol", "vm.pol", "-o", "old.pol"],
+        ["policy.html"],
+        ["vm.bundle", "-o", "vm.bundle/manifest.json"],
+        ["vm.bundle", "vm.pol", "-o", "vm.bundle/page.html"],
+        ["vm.pol", "-o", ""],
+    ):
+        assert frame.run(["report", *words]) == 2, words
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_bundle_that_is_the_current_folder_stays_whole(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that the manifest does not name would make every command refuse the bundle."""
+    monkeypatch.chdir(bundle)
+    assert frame.run(["report", "."]) == 2
+    assert "vm.html would lie in the bundle ." in capsys.readouterr().err
+    assert frame.run(["verify", "."]) == 0
+    assert frame.run(["report", ".", "-o", "../vm.html"]) == 0
+    assert "<title>vm.bundle - policyc report</title>" in Path("../vm.html").read_text()
+
+
+def test_a_page_is_ascii_whatever_the_policy_is_called(tmp_path: Path) -> None:
+    """So that a standard output in Latin-1 does not garble it."""
+    policy = Path(sample.write(tmp_path)).rename("gäste→.pol")
+    assert frame.run(["report", str(policy), str(policy), "-o", "page.html"]) == 0
+    page = Path("page.html").read_bytes()
+    assert page.isascii()
+    assert "<title>gäste→.pol → gäste→.pol - policyc report</title>" in html.unescape(page.decode())
 
 
 def test_a_policy_has_its_statements_comments_and_all_findings(tmp_path: Path) -> None:
@@ -215,6 +256,23 @@ def test_two_are_compared_profile_by_profile(bundle: Path, tmp_path: Path) -> No
     assert said == {(("changes", "changes 1 port for out"),)}
 
 
+def test_profiles_that_come_and_go_are_told(tmp_path: Path) -> None:
+    """A new profile is compared with the old base policy, also when it alone is asked for."""
+    old, new = tmp_path / "old.pol", tmp_path / "new.pol"
+    text = "language 1\ntarget vmx\ndefault passthrough\nprofile NAME {\n    intercept io 0x61 -> kill\n}\n"
+    old.write_text(text.replace("NAME", "gone"))
+    new.write_text(text.replace("NAME", "fresh"))
+    found = report(old, new)
+    assert found["gone"] == ["gone"]
+    assert [(each["profile"], each["base"]) for each in found["views"]] == [(None, None), ("fresh", None)]
+    found = report(old, new, "--profile", "fresh")
+    assert found["gone"] == []
+    (view,) = found["views"]
+    assert (view["profile"], view["base"]) == ("fresh", None)
+    assert found["changes"][view["changes"]]["said"] == [["closes", "closes 1 port for in and out"]]
+    assert frame.run(["report", str(old), str(new), "--profile", "gone"]) == 2
+
+
 @pytest.mark.parametrize("script", ["</script>", "<!--", "&lt;", "\u2028"])
 def test_no_text_ends_the_data_block(script: str) -> None:
     from policyc.reports.page import data_block
@@ -246,6 +304,8 @@ def test_another_revision_is_compared_with(tmp_path: Path) -> None:
     found = report("--against", "git:HEAD", "vm.pol")
     said = found["changes"][found["views"][0]["changes"]]["said"]
     assert said == [["opens", "opens 1 port for out"]]
+    assert frame.run(["report", "git:HEAD:vm.pol"]) == 0
+    assert "<title>HEAD:vm.pol - policyc report</title>" in Path("vm.html").read_text()
 
 
 @pytest.mark.parametrize(
