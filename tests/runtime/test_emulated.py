@@ -512,6 +512,48 @@ def test_a_guest_of_64_bits_has_pages_and_segment_bases_and_faults_of_its_own(na
     assert report.ending.how == "halted"
 
 
+FROM_REAL_TO_LONG_MODE = """
+	mov ax, 0x2000			; PML4, PDPT, a page of 2 MiB
+	mov es, ax
+	mov dword [es:0], 0x21003
+	mov dword [es:0x1000], 0x22003
+	mov dword [es:0x2000], 0x83
+	mov eax, cr4
+	or eax, 0x20
+	mov cr4, eax
+	mov eax, 0x20000
+	mov cr3, eax
+	mov ecx, 0xc0000080
+	rdmsr
+	or eax, 0x100
+	wrmsr
+	mov eax, cr0
+	or eax, 0x80000001
+	mov cr0, eax
+	lgdt [pointer]
+	jmp 8:arrived
+bits 64
+arrived: mov rax, 0x123456789
+	shr rax, 4
+	out 0x80, eax
+	mov ecx, 0xc0000080
+	rdmsr
+	out 0x80, eax
+	hlt
+table:	dq 0, 0x00af9b000000ffff
+pointer: dw 15
+	dd table
+"""
+
+
+@pytest.mark.parametrize("efer", ["intercept msr IA32_EFER -> exit", "allow msr IA32_EFER"])
+def test_on_vt_x_a_guest_goes_from_real_mode_to_64_bits_whether_its_efer_exits_or_not(efer: str) -> None:
+    required("bochs")
+    made = bundle(OWN_PAGES.replace("efer: intercept msr IA32_EFER -> exit", efer))
+    _, text = ran("bochs", made, code(FROM_REAL_TO_LONG_MODE, 16), 16)
+    assert written_to_0x80(text) == ["0x12345678", "0x500"]
+
+
 def executable(image: bytes, address: int) -> bytes:
     """An ELF file of one segment, which is entered at its first byte."""
     head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
