@@ -166,6 +166,8 @@ def _backend(args: Arguments, bundle: Bundle, autos: Sequence[Auto]) -> Backend:
 
     name = args.backend or backend.default()
     options: dict[str, object] = {"irqchip": True} if args.irqchip else {}
+    if name in backend.EMULATED and args.control is not None:
+        raise UsageError(f"the backend {name} has no --control", "the rules of its guests change by --auto alone")
     if name in backend.EMULATED:
         options |= {"bundle": bundle, "profile": args.profile, "vcpu": args.vcpu, "autos": autos}
     try:

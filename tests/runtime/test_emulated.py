@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from policyc.bundle.read import Bundle
+from policyc.cli.frame import run
 from policyc.database.names import load as names
 from policyc.runtime import backend as backends
 from policyc.runtime.auto import Auto, read_auto
@@ -510,6 +511,16 @@ def test_a_guest_of_64_bits_has_pages_and_segment_bases_and_faults_of_its_own(na
         "0x78", "0x79",
     ]  # fmt: skip
     assert report.ending.how == "halted"
+
+
+def test_a_control_socket_is_refused_where_nothing_can_reach_the_guest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = written(PROFILES, tmp_path)
+    (tmp_path / "guest.bin").write_bytes(b"\xf4")
+    words = ["run", place, "--guest", str(tmp_path / "guest.bin"), "--backend", "bochs", "--control", "vm.sock"]
+    assert run(words) == 2
+    assert "the rules of its guests change by --auto alone" in capsys.readouterr().err
 
 
 FROM_REAL_TO_LONG_MODE = """
