@@ -216,13 +216,19 @@ def _run(words: list[str], environment: dict[str, str], typed: bytes, listen: Li
     return "".join(said)
 
 
-def _die_with_parent() -> Callable[[], object]:
+def _die_with_parent() -> Callable[[], None]:
     """What a child calls so that the kernel kills it when this thread is gone, however it went: prctl(2),
-    PR_SET_PDEATHSIG (1)."""
+    PR_SET_PDEATHSIG (1). A parent that went before the call is asked for afterwards."""
     import ctypes
 
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(1, signal.SIGKILL)
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
