@@ -30,10 +30,11 @@ def bars(rows: Sequence[Bar], what: str, promises: Mapping[str, float] | None = 
     parts = _begin(660, height)
     for number, row in enumerate(rows):
         y, length = 10 + step * number, width * row.value / top
+        mark = width * promises.get(row.name, 0) / top
         parts += [
             _text(left - 8, y + 12, row.name, "end"),
             f'<rect x="{left}" y="{y}" width="{length:.1f}" height="16" fill="{"#4878a8" if row.ours else "#999"}"/>',
-            _text(left + length + 6, y + 12, _short(row.value)),
+            _text(left + max(length, mark) + 6, y + 12, _short(row.value)),
         ]
         if row.name in promises:
             x = left + width * promises[row.name] / top
