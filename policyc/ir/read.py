@@ -147,11 +147,8 @@ class _Builder:
         for each in _items(self.root, "nevers"):
             self.read(each, self.never(each))
         classes = vcpus.classes(rule.vcpus for rule in self.sink.rules if rule.vcpus is not None)
-        if len(classes) > vcpus.MAX_CLASSES:
-            said = f"the rules tell {len(classes)} groups of vCPUs apart"
-            self.problems.append(
-                error("E004", said, self.at(root["rules"]), f"at most {vcpus.MAX_CLASSES} are possible")
-            )
+        if len(classes) > 1:
+            self.problems += vcpus.too_many(len(classes), len(profiles), self.at(root["rules"]))
         tests = tuple(self.test(each) for each in _items(self.root, "tests"))
         return Policy(
             root["policy"].value, language.value, named, defaults, tuple(self.sink.rules), profiles, classes,

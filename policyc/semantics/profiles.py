@@ -7,7 +7,7 @@ from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.near import nearest
 from policyc.vocabulary.typed import NamedTuple
 
-MAX_PROFILES = 64
+MAX_PROFILES = 1024
 
 
 class Lineage(NamedTuple):

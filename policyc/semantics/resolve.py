@@ -122,11 +122,9 @@ class Resolver:
         if self.patience.spent():
             self.problems.append(self.patience.closing())
         classes = vcpus.classes(rule.vcpus for rule in self.sink.rules if rule.vcpus is not None)
-        if len(classes) > vcpus.MAX_CLASSES:
+        if len(classes) > 1:
             span = next(rule.span for rule in self.sink.rules if rule.vcpus is not None)
-            said = f"the rules tell more than {vcpus.MAX_CLASSES} groups of vCPUs apart"
-            helps = ("let several vCPUs share their rules",)
-            self.problems.append(error("E004", said, span, helps=helps))
+            self.problems += vcpus.too_many(len(classes), len(profiles), span)
         modules = tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules)
         return Policy(
             name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes,
