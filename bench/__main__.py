@@ -21,7 +21,7 @@ from bench.common import figures
 from bench.common.cost import clean, root
 from bench.common.figures import Figure, Result
 
-BENCHES = ("startup", "growth", "lsp", "dispatch", "run", "exec")
+BENCHES = ("startup", "growth", "scale", "lsp", "dispatch", "run", "exec")
 """Modules of this package that have the interface that its docstring describes, in the order of the table."""
 
 HERE = Path(__file__).parents[1]
