@@ -18,6 +18,10 @@ Kind = tuple[Rank, int]
 """A rule's rank and a number for all else of it that the evaluator reads, but for where it is."""
 
 
+_NUMBER, _NUMBERS = 32, (1 << 32) - 1
+"""Where an address and a rule's number share one integer: bits of the number."""
+
+
 class Cell(NamedTuple):
     """lo..hi: the addresses. edge: the greatest edge at or below lo. rules: numbers of the rules that cover it, in
     source order; of those without conditions and of one kind only the first, as the evaluator would name no other.
@@ -43,35 +47,44 @@ class Kinds:
 
 def cut(ranked: list[tuple[Rank, Rule]], kinds: Kinds, edges: tuple[int, ...], last: int) -> list[Cell]:
     """The cells of 0..last, in order and without gap. ranked: the rules in force in the space. edges: begins with 0."""
-    begins: dict[int, list[int]] = {edge: [] for edge in edges}
-    ends: dict[int, list[int]] = {}
     kind_of: dict[int, Kind] = {}
     lasting: set[int] = set()
+    begins: list[int] = []
+    ends: list[int] = []
     for rank, rule in ranked:
-        kind_of[rule.number] = (rank, kinds.of[rule.number])
+        number = rule.number
+        kind_of[number] = (rank, kinds.of[number])
         if rule.conditions:
-            lasting.add(rule.number)
+            lasting.add(number)
         for lo, hi in rule.ranges:
-            begins.setdefault(lo, []).append(rule.number)
-            ends.setdefault(hi + 1, []).append(rule.number)
-    points = sorted({*begins, *ends} - {last + 1})
-    known = frozenset(edges)
+            begins.append(lo << _NUMBER | number)
+            ends.append(hi + 1 << _NUMBER | number)
+    for events in (begins, ends):
+        events.append(last + 1 << _NUMBER)
+        events.sort(reverse=True)
     firm: dict[Kind, list[int]] = {}
     asked: list[int] = []
     cells: list[Cell] = []
-    edge = 0
-    for point, end in zip(points, [*points[1:], last + 1], strict=True):
-        if point in known:
-            edge = point
-        for number in ends.get(point, ()):
+    shared: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
+    steps = [last + 1, *reversed(edges)]
+    point = edge = 0
+    while point <= last:
+        if steps[-1] == point:
+            edge = steps.pop()
+        while ends[-1] >> _NUMBER == point:
+            number = ends.pop() & _NUMBERS
             row = asked if number in lasting else firm[kind_of[number]]
             del row[bisect_left(row, number)]
             if not row and row is not asked:
                 del firm[kind_of[number]]
-        for number in begins.get(point, ()):
+        while begins[-1] >> _NUMBER == point:
+            number = begins.pop() & _NUMBERS
             insort(asked if number in lasting else firm.setdefault(kind_of[number], []), number)
+        end = min(begins[-1] >> _NUMBER, ends[-1] >> _NUMBER, steps[-1])
         rules = [row[0] for row in firm.values()]
         if asked or len(rules) > 1:
             rules = sorted(rules + asked)
-        cells.append(Cell(point, end - 1, edge, tuple(rules), tuple([kind_of[number] for number in rules])))
+        named = tuple([kind_of[number] for number in rules])
+        cells.append(Cell(point, end - 1, edge, tuple(rules), shared.setdefault(named, named)))
+        point = end
     return cells

@@ -215,20 +215,30 @@ class Sheet:
         """The rows of start ports lo..hi, of every target and column of a width."""
         end = min(hi + width - 1, self.last)
         pieces = ((max(cell.lo, lo), min(cell.hi, end), answer.number) for cell, answer in self.within(lo, end))
-        found, places = starts.runs(pieces, width, self.last)
+        found, counts, places = starts.runs(pieces, width, self.last)
         verdicts = {touched: self.evaluator.wide(self, touched, port, width) for touched, port in places.items()}
-        rows = starts.rows(found, verdicts)
+        rows = starts.rows(found, counts, verdicts)
         # Where the space ends, so do all accesses: there may be more start ports than were asked for.
         return rows if hi == self.last else {key: text[: hi - lo + 1] for key, text in rows.items()}
+
+
+_DEFAULT, _ONLY = (DEFAULT_RULE,), (0,)
 
 
 def chains(held: Iterable[Held], column: int) -> list[tuple[int, int, tuple[int, ...]]]:
     """The chains of neighbouring cells, those that are equal joined."""
     out: list[tuple[int, int, tuple[int, ...]]] = []
-    start, end, before = 0, 0, None
+    start, end = 0, 0
+    before: tuple[int, ...] | None = None
     for cell, answer in held:
-        rules = cell.rules
-        links = tuple([rules[at] if at >= 0 else DEFAULT_RULE for at in answer.chains[column]])
+        rules, places = cell.rules, answer.chains[column]
+        links: tuple[int, ...]
+        if places == _DEFAULT:
+            links = _DEFAULT
+        elif places == _ONLY and len(rules) == 1:
+            links = rules
+        else:
+            links = tuple([rules[at] if at >= 0 else DEFAULT_RULE for at in places])
         if links != before:
             if before is not None:
                 out.append((start, end, before))

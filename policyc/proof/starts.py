@@ -10,13 +10,13 @@ Place = tuple[str, int]
 """A target and a column."""
 Piece = tuple[int, int, int]
 """Ports lo..hi, and the number of the answer that holds for each of them."""
-Run = tuple[tuple[int, ...], int]
-"""Numbers of the answers that an access touches, lowest port first, and how many neighbouring start ports share them."""
+Touched = tuple[int, ...]
+"""Numbers of the answers that an access touches, lowest port first."""
 
 
-def runs(pieces: Iterable[Piece], width: int, last: int) -> tuple[list[Run], dict[tuple[int, ...], int]]:
+def runs(pieces: Iterable[Piece], width: int, last: int) -> tuple[list[Touched], list[int], dict[Touched, int]]:
     """For every start port whose accesses of a width end within the pieces (or run past ``last``, where they end):
-    what it touches; and for each combination a start port that has it.
+    what it touches, with how many neighbouring start ports touch the same; and for each combination one that has it.
 
     The pieces are neighbours, in order. Of one that is longer than the width its first start ports touch nothing else
     and are one run, so the effort is that of the pieces, not of the ports.
@@ -37,21 +37,21 @@ def runs(pieces: Iterable[Piece], width: int, last: int) -> tuple[list[Run], dic
             answers += [answer] * (end - lo + 1)
             counts += [1] * (end - lo + 1)
             ports += range(lo, end + 1)
-    touched: list[tuple[int, ...]] = list(zip(*(answers[offset:] for offset in range(width)), strict=False))
+    touched: list[Touched] = list(zip(*(answers[offset:] for offset in range(width)), strict=False))
     if end == last:
         touched += [tuple(answers[-left:]) for left in range(min(width - 1, len(answers)), 0, -1)]
-    return list(zip(touched, counts, strict=False)), dict(zip(touched, ports, strict=False))
+    return touched, counts, dict(zip(touched, ports, strict=False))
 
 
-def rows(found: list[Run], verdicts: dict[tuple[int, ...], dict[Place, bool]]) -> dict[Place, bytes]:
+def rows(touched: list[Touched], counts: list[int], verdicts: dict[Touched, dict[Place, bool]]) -> dict[Place, bytes]:
     """One character a start port, for each place of the verdicts; equal rows are written once."""
     out: dict[Place, bytes] = {}
     made: dict[tuple[bool, ...], bytes] = {}
     for key in next(iter(verdicts.values()), {}):
         signature = tuple([verdict[key] for verdict in verdicts.values()])
         if signature not in made:
-            text = {touched: b"1" if verdict[key] else b"0" for touched, verdict in verdicts.items()}
-            made[signature] = b"".join([text[touched] * count for touched, count in found])
+            text = {each: b"1" if verdict[key] else b"0" for each, verdict in verdicts.items()}
+            made[signature] = b"".join([text[each] * count for each, count in zip(touched, counts, strict=False)])
         out[key] = made[signature]
     return out
 

@@ -146,6 +146,7 @@ def _sweep(stretches: list[Stretch], total: int, last: int) -> tuple[Run, ...]:
     at, index, count = 0, 0, len(stretches)
     start = 0
     chain: tuple[int, ...] = ()
+    alone: dict[int, tuple[int, ...]] = {}
     while at <= last:
         while index < count and stretches[index][0] == at:
             _, hi, key = stretches[index]
@@ -162,7 +163,7 @@ def _sweep(stretches: list[Stretch], total: int, last: int) -> tuple[Run, ...]:
             end, link = min(end, hi), floor % total
         else:
             floor, link = -1, DEFAULT_RULE
-        now: tuple[int, ...] = (link,)
+        now = alone.get(link) or alone.setdefault(link, (link,))
         if asked:
             asked = [each for each in asked if each[1] >= at]
             above = [each for each in asked if floor < 0 or each[0] < floor]

@@ -13,7 +13,7 @@ from policyc.vocabulary.span import Source, Span
 MAX_STATEMENT = 1 << 18
 """Characters of one statement."""
 
-MAX_PIECES = 1 << 18
+MAX_PIECES = 1 << 17
 """Statements, lines of blocks and comments of one file; each takes about 1 KiB once it is read."""
 
 _IN_PROFILE = (tree.Rule, tree.Default, tree.Assert, tree.Never)
