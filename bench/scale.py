@@ -41,13 +41,14 @@ def profiles(count: int) -> str:
 
 
 def apart(count: int) -> str:
-    return HEAD + "".join(f"intercept msr {4 * n:#x}..{4 * n + 1:#x} read -> const({n})\n" for n in range(count))
+    """At most 21,845 rules, each with an action of its own."""
+    return HEAD + "".join(f"intercept io {3 * n:#x}..{3 * n + 1:#x} in width 4 -> const({n})\n" for n in range(count))
 
 
 def clashing(count: int) -> str:
     """Ranges inside ranges, each with an action of its own; what they clash at is opened by one ``allow``."""
-    inside = "".join(f"intercept msr {n:#x}..{200_000 - n:#x} read -> const({n})\n" for n in range(count))
-    return HEAD + f"allow msr 0..200000\n{inside}"
+    inside = "".join(f"intercept io {n:#x}..{0xFFFF - n:#x} in width 4 -> const({n})\n" for n in range(count))
+    return HEAD + f"allow io 0..0xffff\n{inside}"
 
 
 def mistakes(count: int) -> str:

@@ -123,6 +123,8 @@ def whole_lines(source: Source, at: int, blocks: list[int], problems: list[Diagn
                 yield Piece(CLOSE, stop, position)
             else:
                 problems.append(_stray(source, stop))
+                if len(problems) >= MAX_MISTAKES:
+                    return len(text)
             continue
         if depths and mark and _STARTER.match(text, position) is None:
             continue
