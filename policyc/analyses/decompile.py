@@ -13,11 +13,14 @@ from policyc.analyses.bits import TARGETS
 from policyc.analyses.images import FILTER, Exits
 from policyc.database.names import Database
 from policyc.semantics.wording import range_text
+from policyc.syntax.parser import MAX_STATEMENT
 from policyc.targets.kvm_filter import X2APIC
 from policyc.vocabulary.access import IO, MSR, PORT_LAST
 from policyc.vocabulary.intervals import Intervals, intersect, normal, size, subtract, union
 
 _EVERY: Intervals = ((0, PORT_LAST),)
+_ROOM = MAX_STATEMENT - 100
+"""Characters for the items of one set; the rest is for the words around them."""
 
 
 class Contradiction(Exception):
@@ -107,15 +110,26 @@ def _agree(known: Intervals, new: Intervals, what: str, image: str) -> None:
 
 
 def _rule(verb: str, space: str, ranges: Intervals, access: str, names: Database) -> list[str]:
-    """One rule, its set in lines: each item with its name, or a comment that tells what is in it."""
+    """One rule, or several if it is very long, its set in lines: each item with its name, or a comment on what it is."""
     items = [_item(space, lo, hi, names) for pair in ranges for lo, hi in _parts(space, *pair, names)]
     tail = f" {access}" if access else ""
     if len(items) == 1 and not items[0][1]:
         return [f"{verb} {space} {items[0][0]}{tail}"]
-    lines = [f"{verb} {space} {{"]
-    for text, comment in items:
-        lines.append(f"    {text}," + (f"  # {comment}" if comment else ""))
-    return [*lines, f"}}{tail}"]
+    shown = [f"    {text}," + (f"  # {comment}" if comment else "") for text, comment in items]
+    return [line for some in _statements(shown) for line in (f"{verb} {space} {{", *some, f"}}{tail}")]
+
+
+def _statements(lines: Sequence[str]) -> list[list[str]]:
+    """The items of a set, shared out so that no rule is longer than the compiler reads; nearly always all in one."""
+    out: list[list[str]] = [[]]
+    left = _ROOM
+    for line in lines:
+        left -= len(line) + 1
+        if left < 0:
+            out.append([])
+            left = _ROOM - len(line) - 1
+        out[-1].append(line)
+    return out
 
 
 def _parts(space: str, lo: int, hi: int, names: Database) -> Intervals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_random_images_come_out_again(image: str, seed: int, tmp_path: Path, cap
     (tmp_path / image).write_bytes(data)
     _, found = again(capsys, tmp_path, tmp_path / image)
     assert files(found)[image] == bytes(data)
+
+
+def test_more_ranges_than_one_statement_may_say_are_shared_out(tmp_path: Path, capsys: Captured) -> None:
+    """32,768 ranges, the most an I/O bitmap can have. The command itself compiles what it writes, and compares."""
+    (tmp_path / "io.bin").write_bytes(b"\x55" * 8192)
+    assert frame.run(["decompile", str(tmp_path / "io.bin")]) == 0
+    text, err = capsys.readouterr()
+    assert err == ""
+    assert text.count("intercept io {\n") > 1
+    said = [int(number, 16) for number in re.findall(r"^    (?:[A-Z]\w*,  # )?(0x\w+)", text, re.MULTILINE)]
+    assert said == list(range(0, 0x10000, 2))
 
 
 def test_names_stand_where_the_database_has_them(tmp_path: Path, capsys: Captured) -> None:
