@@ -11,6 +11,7 @@ from policyc.database.names import Database
 from policyc.lint.rule import GUEST
 from policyc.semantics.modules import MAIN, Loaded
 from policyc.semantics.policy import DEFAULT_RULE, Actions, DecisionMap, Default, Policy, Rule, Run, Variant
+from policyc.semantics.wording import brief
 from policyc.syntax import tree
 from policyc.targets.registry import target as target_named
 from policyc.vocabulary.access import COLUMNS, IO, MSR, MSR_WRITE, OUT_MASK, column_space
@@ -60,12 +61,6 @@ class Place(NamedTuple):
         if self.rule is None:
             return "the default"
         return f"`{self.rule.verb} {self.rule.space} {brief(self.rule.span.text)}`"
-
-
-def brief(text: str, most: int = 40) -> str:
-    """One line of at most ``most`` characters."""
-    plain = " ".join(text.split())
-    return plain if len(plain) <= most else f"{plain[: most - 4]} ..."
 
 
 class Subject:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from policyc.lint.rule import Rule
-from policyc.lint.subject import Place, Subject, brief
-from policyc.semantics.wording import access_word
+from policyc.lint.subject import Place, Subject
+from policyc.semantics.wording import access_word, brief
 from policyc.targets.windows import listed
 from policyc.vocabulary.access import IO_MASK, MSR, MSR_MASK
 from policyc.vocabulary.diagnostic import Accesses, Diagnostic, Fix, Label

@@ -14,6 +14,7 @@ from policyc.semantics.wording import (
     clause,
     columns_text,
     counted,
+    flat,
     items_text,
     rule_name,
     says,
@@ -192,9 +193,9 @@ def _written(
     """The statement on one line, with other addresses (ranges, or the written ones except cut), ``override``, or another
     access word and width."""
     source = rule.span.source.text
-    head = _flat(source[rule.statement.start : rule.span.start])
-    items = _flat(rule.span.text)
-    tail = _flat(source[rule.span.end : rule.statement.end])
+    head = flat(source[rule.statement.start : rule.span.start])
+    items = flat(rule.span.text)
+    tail = flat(source[rule.span.end : rule.statement.end])
     if ranges is not None and (cut is not None or len(ranges) <= _FEW):
         if cut is not None and len(ranges) > _FEW and len(cut) <= _FEW and _EXCEPT.match(" " + tail) is None:
             items += f" except {items_text(cut)}"
@@ -209,8 +210,3 @@ def _written(
             r"^(?:\b(?:read|write|rw|inout|in|out)\b\s*)?(?:width\s+\w+(?:\s*,\s*\w+)*\s*)?", access + " ", tail
         )
     return " ".join(part for part in (head, items, tail.strip()) if part)
-
-
-def _flat(text: str) -> str:
-    """One line without comments and continuations."""
-    return " ".join(re.sub(r"#[^\r\n]*|\\[ \t]*(?=\r?\n)", " ", text).split())

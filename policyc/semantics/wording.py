@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from policyc.semantics.addresses import Names, count
 from policyc.semantics.policy import VECTORS, Action, Actions, Condition, Rule
 from policyc.vocabulary.access import (
@@ -136,6 +138,17 @@ def action_text(action: Action) -> str:
             parts.append(f"or={added:#x}")
         return f"mask({', '.join(parts)})"
     return action.name
+
+
+def flat(text: str) -> str:
+    """A piece of a policy in one line, without comments and continuations."""
+    return " ".join(re.sub(r"#[^\r\n]*|\\[ \t]*(?=\r?\n)", " ", text).split())
+
+
+def brief(text: str, most: int = 40) -> str:
+    """The same, in at most ``most`` characters."""
+    plain = flat(text).replace(", }", " }")
+    return plain if len(plain) <= most else f"{plain[: most - 4]} ..."
 
 
 def condition_text(condition: Condition) -> str:

@@ -13,6 +13,7 @@ from policyc.semantics.policy import (
     Run,
     Variant,
 )
+from policyc.semantics.wording import brief
 from policyc.targets.kvm_filter import X2APIC, default_denies, denied, packed
 from policyc.targets.packing import Range
 from policyc.targets.traps import chain_traps
@@ -70,7 +71,7 @@ def _rule_on_x2apic(rule: Rule, part: Intervals) -> Diagnostic:
     where = "" if rule.profile is None else f" in profile {rule.profile}"
     return error(
         "T502",
-        f"`{rule.verb} msr {rule.span.text}` cannot hold on KVM: {listed(part)} would reach the guest unseen",
+        f"`{rule.verb} msr {brief(rule.span.text)}` cannot hold on KVM: {listed(part)} would reach the guest unseen",
         rule.span,
         f"{size(part)} of {size(rule.ranges)} MSRs are x2APIC ones",
         notes=(_NEVER_FILTERED,),
@@ -114,7 +115,7 @@ def _opened_ports(policy: Policy, maps: tuple[DecisionMap, ...]) -> list[Diagnos
         said.append(
             error(
                 "T503",
-                f"`allow io {rule.span.text}` cannot hold on KVM: {listed(part)} "
+                f"`allow io {brief(rule.span.text)}` cannot hold on KVM: {listed(part)} "
                 f"{'exits' if size(part) == 1 else 'exit'} to user space all the same",
                 rule.span,
                 "KVM has no I/O bitmap to clear",
@@ -164,7 +165,7 @@ def _not_per_vcpu(rule: Rule, part: Intervals) -> Diagnostic:
     vcpus = some[0] if len(some) == 1 else "{ " + ", ".join(some) + " }"
     return error(
         "T514",
-        f"`{rule.verb} msr {rule.span.text} ... on vcpu {vcpus}` cannot hold on KVM: one filter serves all vCPUs",
+        f"`{rule.verb} msr {brief(rule.span.text)} ... on vcpu {vcpus}` cannot hold on KVM: one filter serves all vCPUs",
         rule.span,
         f"{listed(part)} would exit on some vCPUs only",
         notes=("KVM_X86_SET_MSR_FILTER is an ioctl of the VM; the vCPUs have no filter of their own",),
@@ -190,7 +191,7 @@ def _too_many(policy: Policy, decisions: DecisionMap) -> list[Diagnostic]:
 
 def _last_msr(policy: Policy, decisions: DecisionMap, why: str) -> Diagnostic:
     rule = _decider(policy, decisions, MSR_LAST)
-    said = "the MSR 0xffffffff" if rule is None else f"`{rule.verb} msr {rule.span.text}`"
+    said = "the MSR 0xffffffff" if rule is None else f"`{rule.verb} msr {brief(rule.span.text)}`"
     return error(
         "T515",
         f"{said} cannot hold on KVM for MSR 0xffffffff: {why}{_in_profile(decisions)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Rule
+from policyc.semantics.wording import brief
 from policyc.targets.traps import chain_traps
 from policyc.vocabulary.access import (
     IN_MASK,
@@ -85,7 +86,7 @@ def _cannot_allow(rule: Rule, part: Intervals, processor: str, windows: Interval
         helps.append(f"keep what has bits: allow msr {listed(kept, IN_REMEDY)}{word}")
     return error(
         "T501",
-        f"`allow msr {rule.span.text}` cannot hold on {processor}: {_verb(part)} always, whatever the bitmap says",
+        f"`allow msr {brief(rule.span.text)}` cannot hold on {processor}: {_verb(part)} always, whatever the bitmap says",
         rule.span,
         "has no bit" if not kept else f"{size(part)} of {size(rule.ranges)} MSRs have no bit",
         notes=(_bits_for(processor, windows),),
@@ -98,7 +99,7 @@ def _exits_anyway(rule: Rule, part: Intervals, processor: str, windows: Interval
     there = "" if whole else " there"
     return error(
         "T501",
-        f"on {processor} {_verb(part)} always: `{rule.verb} msr {rule.span.text}` only chooses what the handler "
+        f"on {processor} {_verb(part)} always: `{rule.verb} msr {brief(rule.span.text)}` only chooses what the handler "
         f"does{there}",
         rule.span,
         "no bit is set for it" if whole else f"no bit for {size(part)} of {size(rule.ranges)} MSRs",
@@ -121,7 +122,7 @@ def past_last_port(policy: Policy) -> list[Diagnostic]:
     return [
         error(
             "T505",
-            f"`{rule.verb} io {rule.span.text}` ends at the last port: an access that runs past 0xffff always exits",
+            f"`{rule.verb} io {brief(rule.span.text)}` ends at the last port: an access that runs past 0xffff always exits",
             rule.span,
             notes=(
                 "that is IN or OUT of 2 bytes at 0xffff, or of 4 bytes at 0xfffd..0xffff, whatever the bitmap says",

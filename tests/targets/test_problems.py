@@ -199,3 +199,27 @@ def test_a_hundred_rules_that_fail_are_a_hundred_diagnostics_in_source_order() -
     text = CLOSED + "".join(f"allow io 0x{each:x}\n" for each in range(0x100, 0x200, 2))
     found = problems("kvm", text)
     assert [each.primary.span.line for each in found] == list(range(3, 131))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("vmx", "default exit\nallow msr {\n    0x10,  # time\n    0x2000,\n}\n", "`allow msr { 0x10, 0x2000 }`"),
+        ("vmx", "intercept msr {\n    0x2000,\n    0x10,\n}\n", "`intercept msr { 0x2000, 0x10 }`"),
+        ("vmx", "intercept io {\n    0xffff,\n    0x80,\n}\n", "`intercept io { 0xffff, 0x80 }`"),
+        ("kvm", "intercept msr {\n    0x10,\n    0x830,\n}\n", "`intercept msr { 0x10, 0x830 }`"),
+    ],
+)
+def test_a_rule_of_many_lines_is_told_in_one(name, text, words) -> None:
+    said = [each.message for each in problems(name, text)]
+    assert any(words in each for each in said), said
+    assert not any("\n" in each for each in said)
+
+
+def test_of_a_long_rule_the_beginning_is_told() -> None:
+    text = (
+        "default passthrough\nintercept io { " + ", ".join(f"{port:#x}" for port in range(0xF001, 0x10000, 2)) + " }\n"
+    )
+    (found,) = [each for each in problems("vmx", text) if each.code == "T505"]
+    assert found.message.startswith("`intercept io { 0xf001, 0xf003, ")
+    assert len(found.message) < 150

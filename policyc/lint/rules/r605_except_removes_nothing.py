@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policyc.lint.rule import Rule
-from policyc.lint.subject import Subject, brief
+from policyc.lint.subject import Subject
 from policyc.lint.words import found
+from policyc.semantics.wording import brief
 from policyc.syntax import tree
 from policyc.targets.windows import listed
 from policyc.vocabulary.diagnostic import Diagnostic
