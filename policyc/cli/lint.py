@@ -96,7 +96,7 @@ def run(args: Arguments) -> int:
 
         changed = lintfix.run(args, reviews, date, _database_files(args, configs), typed)
         if args.diff:
-            return 2 if unreadable else int(bool(changed))
+            return _after_diff(args, reviews, unreadable, bool(changed))
         reviews, unreadable = _reviews(args, configs, typed | changed)
     return _finish(args, configs, reviews, unreadable, date)
 
@@ -154,8 +154,21 @@ def _finish(
     if unreadable:
         return 2
     if args.write_baseline is not None:
-        return 0
+        return int(not result.compile)
     return int(_fails(args.fail_on or config.fail_on or "warning", result))
+
+
+def _after_diff(args: Arguments, reviews: Sequence[Reviewed], unreadable: Sequence[str], changed: bool) -> int:
+    """Tell why some policies have no part in the patch; the exit code."""
+    from policyc.cli import console
+    from policyc.cli.frame import complain
+    from policyc.vocabulary.diagnostic import ERROR
+
+    for each in unreadable:
+        complain(each)
+    errors = [found for each in reviews if not each.compiles for found in each.found if found.severity == ERROR]
+    console.tell(errors, args)
+    return 2 if unreadable else int(changed or bool(errors))
 
 
 def _fails(level: str, result: Verdict) -> bool:

@@ -203,6 +203,13 @@ class TestBaseline:
         assert frame.run(["lint", str(tmp_path / "vm.pol"), "--baseline", str(tmp_path / "known.json")]) == 2
 
 
+def test_to_write_a_baseline_of_a_policy_that_does_not_compile_is_1(tmp_path: Path) -> None:
+    path, known = tmp_path / "vm.pol", tmp_path / "known.json"
+    path.write_text(FINE + "foo\n")
+    assert frame.run(["lint", str(path), "--write-baseline", str(known)]) == 1
+    assert json.loads(known.read_text())["findings"] == []
+
+
 class TestForms:
     def test_json_tells_what_is_waived(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "vm.pol"

@@ -111,6 +111,21 @@ class TestCommand:
         path.write_text(OPEN)
         assert frame.run(["lint", str(path), "--diff", "--no-config"]) == 0
 
+    def test_diff_tells_what_does_not_compile_and_exits_with_1(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = self.write(tmp_path, "foo\n")
+        assert frame.run(["lint", str(path), "--diff", "--no-config"]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "`foo` is not a statement" in err
+
+    def test_diff_tells_what_cannot_be_read_and_exits_with_2(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert frame.run(["lint", str(tmp_path / "none.pol"), "--diff", "--no-config"]) == 2
+        assert "none.pol" in capsys.readouterr().err
+
     def test_a_byte_order_mark_and_the_mode_stay(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, "intercept msr 0xc0000080 write\n")
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
