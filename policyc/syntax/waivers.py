@@ -12,7 +12,7 @@ from policyc.vocabulary.span import Source, Span
 _START = re.compile(r"#+[ \t]*policyc[ \t]*:")
 _WAIVER = re.compile(r"#+[ \t]*policyc[ \t]*:[ \t]*(file-ignore|ignore)[ \t]*\[([^\]]*)\]")
 _FIELD = re.compile(r'[ \t]*(?:(reason)[ \t]*=[ \t]*"([^"]*)"|(until)=(\S+)|(by)=(@\S+))')
-_DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\Z", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
 _NUMBERED = re.compile(r"[A-Za-z]\d{3}\Z", re.ASCII)
 _COMPILE_ERRORS = {word for code, each in CODES.items() if code[0] == "E" for word in (code, each.slug)}
@@ -45,7 +45,7 @@ def read_waiver(
         fields[name] = field.group(2) or field.group(4) or field.group(6) or ""
         at = field.end()
     until = fields.get("until")
-    if until is not None and _DATE.match(until) is None:
+    if until is not None and not _is_date(until):
         problems.append(_malformed(comment, f"`{until}` is not a date like 2027-01-31"))
         return None
     if not codes:
@@ -53,6 +53,19 @@ def read_waiver(
     whole_file = match.group(1) == "file-ignore"
     span = Span(source, base, comment.span.end)
     return tree.Waiver(codes, fields.get("reason"), until, fields.get("by"), None if whole_file else covers, span)
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a day of the calendar, as YYYY-MM-DD."""
+    if _DATE.match(text) is None:
+        return False
+    from datetime import date
+
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _codes(source: Source, match: re.Match[str], base: int, problems: list[Diagnostic]) -> tuple[tree.Name, ...]:

@@ -44,6 +44,7 @@ STATEMENTS: list[tuple[str, list[Told]]] = [
     ]),
     ("language 1", [Told("E081", "3:1", "`language` must be the first statement of the file", "move it to the top")]),
     ("intercept msr 0x11 # policyc: ignore", [Told("X900", "3:20", "this waiver cannot be read: a waiver names the codes it accepts in brackets", 'write it like this: # policyc: ignore[S409] reason="why" until=2027-01-31 by=@who')]),
+    ("intercept msr 0x11 # policyc: ignore[S409] until=2027-02-29", [Told("X900", "3:20", "this waiver cannot be read: `2027-02-29` is not a date like 2027-01-31", 'write it like this: # policyc: ignore[S409] reason="why" until=2027-01-31 by=@who')]),
     ("intercept msr 0x11 # policyc: ignore[S409] until=2027-13-01", [Told("X900", "3:20", "this waiver cannot be read: `2027-13-01` is not a date like 2027-01-31", 'write it like this: # policyc: ignore[S409] reason="why" until=2027-01-31 by=@who')]),
     ("intercept msr 0x11 # policyc: ignore[E001]", [Told("X904", "3:38", "E001 is a compile error and cannot be waived", "mend the statement")]),
     ("intercept msr 0x11 # policyc: ignore[syntax-error]", [Told("X904", "3:38", "syntax-error is a compile error and cannot be waived", "mend the statement")]),
