@@ -1,7 +1,7 @@
 """Images in text: what hex dumps and C arrays in somebody's source stand for.
 
-Read are the forms of ``xxd``, ``xxd -p``, ``hexdump -C`` (with ``*`` for repeated lines), ``od -Ax -tx1`` and C or Rust
-initialisers whose elements have 1, 2, 4 or 8 bytes, lowest byte first, as the processors that read the images have it;
+Read are the forms of ``xxd``, ``xxd -p``, ``hexdump`` with and without ``-C`` (with ``*`` for repeated lines), ``od -Ax``
+with ``-tx1`` to ``-tx8``, and C or Rust initialisers whose elements have 1, 2, 4 or 8 bytes, lowest byte first, as the processors that read the images have it;
 in C with designators, nested arrays and expressions too (initialisers.py).
 """
 
@@ -82,8 +82,16 @@ def _dump(text: str) -> bytes | None:
 
 def _line(words: str, colon: bool) -> bytes | None:
     """The bytes behind an offset, without the characters beside them: behind two spaces after xxd's colon, or a bar."""
-    digits = words.partition("  ")[0] if colon else words.partition("|")[0]
+    digits = words.partition("  ")[0] if colon else re.split(r"[|>]", words, maxsplit=1)[0]
     parts = digits.split()
     if not all(_BYTES.fullmatch(each) for each in parts):
         return None
-    return bytes.fromhex("".join(parts))
+    shown = [bytes.fromhex(each) for each in parts]
+    turned = [each[::-1] for each in shown]
+    if colon:  # Pairs are in order; of longer groups only the characters beside them tell xxd -g from xxd -e.
+        return b"".join(shown) if shown == turned or all(len(each) <= 2 for each in shown) else None
+    widths = {len(each) for each in shown}
+    if len(widths) > 1:
+        return None
+    # hexdump and od -tx2 show words as a register has them: the lowest byte last.
+    return b"".join(turned if widths <= set(_WORD) else shown)

@@ -186,11 +186,28 @@ def test_what_is_no_set_of_images_is_told(names: list[str], said: str, tmp_path:
     assert said in capsys.readouterr().err
 
 
-def test_a_dump_of_the_real_tool_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["-tx1", "-tx1z", "-tx2", "-tx4", "-tx8"])
+def test_a_dump_of_the_real_tool_is_read(form: str, tmp_path: Path) -> None:
+    """Words too, as hexdump shows them by itself: the lowest byte last."""
     data = Random(3).randbytes(4096)
     (tmp_path / "msr.bin").write_bytes(data)
-    words = ["od", "-Ax", "-tx1", "-v", str(tmp_path / "msr.bin")]
+    words = ["od", "-Ax", form, "--endian=little", "-v", str(tmp_path / "msr.bin")]
     assert bytes_of(subprocess.run(words, capture_output=True, check=True, text=True).stdout) == data
+
+
+def test_hexdump_shows_words_and_they_are_read_as_such() -> None:
+    """As ``hexdump`` of util-linux 2.38 prints a map with the byte 0x04 at 0x807: bit 2, IA32_FEATURE_CONTROL."""
+    zeros = " 0000" * 8
+    text = f"0000000{zeros}\n*\n0000800 0000 0000 0000 0400 0000 0000 0000 0000\n0000810{zeros}\n*\n0001000\n"
+    assert bytes_of(text) == bytes(0x807) + b"\x04" + bytes(0x1000 - 0x808)
+
+
+def test_words_of_which_nobody_can_tell_the_order_are_refused() -> None:
+    """``xxd -g 4`` and ``xxd -e`` look alike, and have the bytes of a group the other way round."""
+    lines = [f"{at:08x}: 00000000 00000000 00000000 00000000  ................" for at in range(0, 4096, 16)]
+    assert bytes_of("\n".join(lines)) == bytes(4096)
+    lines[7] = lines[7].replace("00000000 ", "00000004 ", 1)
+    assert bytes_of("\n".join(lines)) is None
 
 
 ENUM = "enum { RL, RH, WL = 2, WH };"
