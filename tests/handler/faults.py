@@ -7,6 +7,7 @@ away; it takes some minutes. ``python -m tests.handler.faults NUMBER...`` tries 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -196,14 +197,20 @@ def tried(number: int) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
     command += ["-k", WANTED, *(str(HERE / name) for name in (SWEPT if fault.file in SWEPT_FILES else TESTS))]
     environment = {**os.environ, VARIABLE: str(number)}
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return "(hangs)"
-    if done.returncode <= 0:
-        return "(crashes)" if done.returncode < 0 else ""
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    assert lines, f"{fault.about}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as test:
+        try:
+            said, errors = test.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            # The handler that hangs is a process of the test's own, which would go on without it.
+            os.killpg(test.pid, signal.SIGKILL)
+            return "(hangs)"
+    if test.returncode <= 0:
+        return "(crashes)" if test.returncode < 0 else ""
+    lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    assert lines, f"{fault.about}: {said[-2000:]}{errors[-2000:]}"
     return lines[0].split("::")[-1].split(" - ")[0]
 
 
