@@ -11,7 +11,7 @@
 
   const PORTS = 0x10000, ROW = 256, PASSES = 0, MSR_COLUMNS = [0, 1], PORT_COLUMNS = [2, 3, 4, 5, 6, 7], ALONE = -1;
   const CHANGE_KINDS = ["same", "opens", "closes", "changes"], SIDES = ["before", "after"];
-  const MOST_ROWS = 300, MOST_ZOOM = 16, LETTER_FROM = 16, TILE = 24;
+  const MOST_ROWS = 300, MORE_ROWS = 1000, MOST_ZOOM = 16, LETTER_FROM = 16, TILE = 24;
   const LENS_COLUMNS = 16, LENS_ROWS = 7, LENS_WIDTH = 336, STRIP = 8;
   const LETTERS = {
     passes: "", relayed: "r", mask: "M", forward: "F", exit: "E", notify: "N", shadow: "S", const: "C", drop: "D", inject: "I",
@@ -769,13 +769,19 @@
       make("thead", {}, make("tr", {}, ...head.map((each) => make("th", { scope: "col" }, each)))), body);
     const parts = [make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, table)];
     if (rows.length > MOST_ROWS) {
-      const all = () => {
-        show(MOST_ROWS, rows.length);
-        more.remove();
-        body.rows[MOST_ROWS].tabIndex = -1;
-        body.rows[MOST_ROWS].focus();
+      const said = () => {
+        const left = rows.length - body.rows.length;
+        return left > MORE_ROWS ? `Show ${grouped(MORE_ROWS)} more of ${grouped(rows.length)}` : `Show all ${grouped(rows.length)}`;
       };
-      const more = make("button", { type: "button", class: "more", onclick: all }, `Show all ${grouped(rows.length)}`);
+      const further = () => {
+        const from = body.rows.length;
+        show(from, from + MORE_ROWS);
+        if (body.rows.length < rows.length) more.textContent = said();
+        else more.remove();
+        body.rows[from].tabIndex = -1;
+        body.rows[from].focus();
+      };
+      const more = make("button", { type: "button", class: "more", onclick: further }, said());
       parts.push(more);
     }
     return parts;
