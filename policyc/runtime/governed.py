@@ -247,7 +247,9 @@ class Governed:
     def _prepared(self, told: shared.Shared, bundle: Bundle, profile: str | None) -> Epoch:
         """The epoch of a profile, with its file where the library finds it: known already, or new."""
         for each in self._epochs:
-            if each.force.bundle is bundle and each.force.profile == profile:
+            # The manifest has the SHA-256 of every file: a bundle loaded again is the same one.
+            same = each.force.bundle.manifest.document == bundle.manifest.document
+            if same and each.force.profile == profile:
                 return each
         last = self._epochs[-1]
         epoch = Epoch(last.number + 1, last.base + last.count, Force(bundle, profile, 0, self.backend))

@@ -138,6 +138,21 @@ def test_another_bundle_is_built_loaded_and_keeps_what_shadows_hold(tmp_path: Pa
     assert [os.path.basename(each["bundle"]) for each in report[-1]["switches"]] == ["new.bundle", "vm.bundle"]
 
 
+def test_going_back_and_forth_adds_no_policies(tmp_path: Path) -> None:
+    body = """
+    def forth_and_back():
+        said = [policyc("vm.bundle", *words) for words in (("other",), (), ("other",))]
+        folder = os.path.dirname(os.environ["POLICYC_EXEC"])
+        return [status for status, _ in said] + [len([each for each in os.listdir(folder) if each[:7] == "shared."])]
+    vm = machine(image)
+    print(json.dumps(asking(vm, forth_and_back)))
+    """
+    said, report = controlled(PROFILES, "out 0x80, al\nin al, 0x10\nhlt", body, tmp_path)
+    assert said == [[0, 0, 0, 2]]
+    assert [each["profile"] for each in report[-1]["switches"]] == ["other", None, "other"]
+    assert report[-1]["rules"] == [{"rule": "vm.pol:8 d", "exits": 1}]
+
+
 def test_a_bundle_that_fails_verification_changes_nothing(tmp_path: Path) -> None:
     body = f"""
     import pathlib, shutil
