@@ -66,12 +66,12 @@ def _rule(code: str, words: Words | None) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "id": code,
         "name": about.slug,
-        "shortDescription": {"text": f"{about.about}."},
+        "shortDescription": _message(f"{about.about}."),
         "defaultConfiguration": {"level": _LEVELS[about.severity]},
     }
     if words is not None:
-        rule["fullDescription"] = {"text": words.why}
-        rule["help"] = {"text": f"{words.why} Source: {words.source}."}
+        rule["fullDescription"] = _message(words.why)
+        rule["help"] = _message(f"{words.why} Source: {words.source}.")
         if code[0] == "S":
             rule["properties"] = {"tags": ["security"]}
     return rule
@@ -83,7 +83,7 @@ def _result(found: Diagnostic, rule: int) -> dict[str, Any]:
         "ruleId": found.code,
         "ruleIndex": rule,
         "level": _LEVELS[found.severity],
-        "message": {"text": "\n".join(said)},
+        "message": _message("\n".join(said)),
     }
     if found.primary is not None:
         result["locations"] = [_location(found.primary)]
@@ -96,14 +96,14 @@ def _result(found: Diagnostic, rule: int) -> dict[str, Any]:
 
 def _location(label: Label) -> dict[str, Any]:
     place = {"artifactLocation": {"uri": _uri(label.span.source.name)}, "region": _region(label.span)}
-    return {"physicalLocation": place, **({"message": {"text": label.text}} if label.text else {})}
+    return {"physicalLocation": place, **({"message": _message(label.text)} if label.text else {})}
 
 
 def _bytes(place: Bytes) -> dict[str, Any]:
     there: dict[str, Any] = {"artifactLocation": {"uri": _uri(place.name)}}
     if place.first is not None and place.last is not None:
         there["region"] = {"byteOffset": place.first, "byteLength": place.last - place.first + 1}
-    return {"physicalLocation": there, "message": {"text": place.said}}
+    return {"physicalLocation": there, "message": _message(place.said)}
 
 
 def _region(span: Span) -> dict[str, int]:
@@ -126,7 +126,12 @@ def _fix(fix: Fix) -> dict[str, Any]:
         }
         for name, edits in files.items()
     ]
-    return {"description": {"text": fix.title}, "artifactChanges": changes}
+    return {"description": _message(fix.title), "artifactChanges": changes}
+
+
+def _message(text: str) -> dict[str, str]:
+    """A message. Braces are doubled, because ``{0}`` would stand for an argument (section 3.11.5)."""
+    return {"text": text.replace("{", "{{").replace("}", "}}")}
 
 
 def _uri(name: str) -> str:

@@ -42,6 +42,26 @@ def test_the_schema_refuses_what_is_wrong(log: dict[str, Any]) -> None:
         assert list(VALIDATOR.iter_errors(broken))
 
 
+def test_no_set_in_a_message_can_be_taken_for_an_argument(log: dict[str, Any]) -> None:
+    """SARIF 2.1.0, 3.11.5: a brace that is meant is written twice, in every message; the schema cannot say it."""
+    texts: list[str] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, dict):
+            if "text" in value:
+                texts.append(value["text"])
+            for name, each in value.items():
+                if name != "insertedContent":  # That is text of a file, and no message.
+                    collect(each)
+        elif isinstance(value, list):
+            for each in value:
+                collect(each)
+
+    collect(log)
+    assert sum("{{ 0x" in each for each in texts) > 20
+    assert not [each for each in texts if set("{}") & set(each.replace("{{", "").replace("}}", ""))]
+
+
 def test_every_result_names_a_rule_that_is_described(log: dict[str, Any]) -> None:
     run = log["runs"][0]
     rules = run["tool"]["driver"]["rules"]
