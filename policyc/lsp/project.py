@@ -30,7 +30,10 @@ _IMPORT = re.compile(r'^[ \t]*import[ \t]+"([^"\r\n]+)"', re.MULTILINE)
 
 
 class Project:
-    """What is open, what was found wrong, and what the folders hold. database: files of ``--db``."""
+    """What is open, what was found wrong, and what the folders hold. database: files of ``--db``.
+
+    moved: an import has come or gone since ``settle``, so that open texts may belong to other policies.
+    """
 
     def __init__(self, database: Sequence[str]) -> None:
         self.database_files = tuple(database)
@@ -39,6 +42,7 @@ class Project:
         self._sessions: dict[str, Session] = {}
         self.reviews: dict[str, list[Diagnostic]] = {}
         self.complaint = ""
+        self.moved = False
         self._folders: dict[str, None] = {}
         self._imports: dict[str, frozenset[str]] = {}
         self._databases: dict[tuple[object, ...], Database] = {}
@@ -81,17 +85,29 @@ class Project:
             return
         self._folders[below] = None
         for path in _policies(below, MOST_FILES - len(self._imports)):
-            with suppress(UnreadableError):
-                text = read_file(path, _LARGEST_LOOKED_AT).decode("utf-8", "replace")
-                self._imports.setdefault(path, _targets(path, _IMPORT.findall(text)))
+            self._look_at(path)
 
     def forget(self) -> None:
-        """Files on the disk have changed."""
-        folders, self._folders, self._imports = list(self._folders), {}, {}
+        """Files on the disk have changed. Of open files their texts count, of those outside the folders that they exist."""
+        before, folders, self._folders, self._imports = self._imports, list(self._folders), {}, {}
         for each in folders:
             self.look(each)
-        for analysis in self.analyses.values():
-            self._learn(analysis)
+        open_ = {each.path for each in self.documents.values()}
+        for path, targets in before.items():
+            if path in open_ or (path not in self._imports and os.path.exists(path)):
+                self._imports[path] = targets
+        self.moved = True
+
+    def closed(self, path: str) -> None:
+        """A file is what lies on the disk again: other imports, or nothing."""
+        self._imports.pop(path, None)
+        self._look_at(path)
+        self.moved = True
+
+    def _look_at(self, path: str) -> None:
+        with suppress(UnreadableError):
+            text = read_file(path, _LARGEST_LOOKED_AT).decode("utf-8", "replace")
+            self._imports.setdefault(path, _targets(path, _IMPORT.findall(text)))
 
     def roots(self, path: str, most: int = MOST_ROOTS) -> list[str]:
         """The policies that a file is part of: those that import it, directly or not, and are not imported; else itself."""
@@ -114,7 +130,22 @@ class Project:
         for loaded in analysis.written.modules:
             if not loaded.name.startswith(f"{STD}/"):
                 paths = [each.path.value for each in loaded.module.statements if isinstance(each, tree.Import)]
-                self._imports[loaded.name] = _targets(loaded.name, paths)
+                targets = _targets(loaded.name, paths)
+                if self._imports.get(loaded.name) != targets:
+                    self._imports[loaded.name] = targets
+                    self.moved = True
+
+    def settle(self) -> tuple[list[str], list[str]]:
+        """Analysed policies that no open text belongs to any more, and policies of open texts that were not analysed."""
+        self.moved = False
+        wanted = dict.fromkeys(root for each in self.documents.values() for root in self.roots(each.path))
+        gone = [each for each in self.analyses if each not in wanted]
+        return gone, [each for each in wanted if each not in self.analyses]
+
+    def touched(self, path: str) -> list[str]:
+        """The policies to check when a file's text changes: its roots, and others that were found to read it (a cycle)."""
+        readers = (root for root, each in self.analyses.items() if each.file(path) is not None)
+        return list(dict.fromkeys((*self.roots(path), *readers)))
 
     # what is wrong
 
@@ -123,7 +154,10 @@ class Project:
         before = self.analyses.get(root)
         session = self._sessions.setdefault(root, Session(root))
         now = session.analyse(self.texts, self.database(root))
-        if before is not None and not now.written.modules:  # No text at all: go on with the names of the last one.
+        if not now.written.modules and not now.errors and self.document(root) is None:  # It was deleted.
+            self._imports.pop(root, None)
+            self.moved = True
+        elif before is not None and not now.written.modules:  # No text at all: go on with the names of the last one.
             now.written = before.written
         self.analyses[root] = now
         self._learn(now)

@@ -36,6 +36,9 @@ NEXT_MESSAGE = 0.001
 LONGEST_HEAP = 0.02
 """Seconds after which a heap of messages is long enough."""
 
+MOST_TURNS = 8
+"""A check may find imports that make open texts parts of other policies, which are checked too; so often at most."""
+
 LARGEST_MESSAGE = 128 << 20
 """Bytes of one message; JSON may write a character as six."""
 _LONGEST_HEADER = 8 << 10
@@ -171,14 +174,10 @@ class Server(LanguageServer):
         document = self.project.documents.pop(uri, None)
         if document is None:
             return
-        for root in self.project.roots(document.path):
-            open_ = {each.path for each in self.project.documents.values()}
-            analysis = self.project.analyses.get(root)
-            if analysis is None or open_.isdisjoint(analysis.paths):
-                for path in (*self.project.drop(root), document.path):
-                    self._tell(path)
-            else:
-                self._stale[root] = None
+        self.project.closed(document.path)
+        for root in self.project.touched(document.path):
+            self._stale[root] = None
+        self._tell(document.path)
         self._check_soon()
 
     def saved(self, _params: object) -> None:
@@ -190,7 +189,7 @@ class Server(LanguageServer):
     # checking
 
     def _check(self, document: Document) -> None:
-        for root in self.project.roots(document.path):
+        for root in self.project.touched(document.path):
             self._stale[root] = None
         self._check_soon()
 
@@ -209,11 +208,27 @@ class Server(LanguageServer):
         self._soon = None
         stale, self._stale = list(self._stale), {}
         gc.disable()
-        for root in stale:
-            self._guarded(self._check_root)(root)
+        checked = []
+        for _ in range(MOST_TURNS):
+            if self.project.moved:
+                stale = self._settled(stale)
+            for root in stale:
+                self._guarded(self._check_root)(root)
+            checked += stale
+            stale = []
+            if not self.project.moved:
+                break
         gc.freeze()  # Trees and rules are millions of values without cycles: the collector need not walk through them.
         gc.enable()
-        self._review_later(stale)
+        self._review_later(checked)
+
+    def _settled(self, stale: list[str]) -> list[str]:
+        """The policies to check now that an import has come or gone; what was said of others is taken back."""
+        gone, new = self.project.settle()
+        for root in gone:
+            for path in self.project.drop(root):
+                self._tell(path)
+        return list(dict.fromkeys((*(each for each in stale if each in self.project.analyses), *new)))
 
     def _check_root(self, root: str) -> None:
         before = self.project.analyses.get(root)
@@ -342,6 +357,10 @@ class Server(LanguageServer):
         ]
 
     def _document(self, params: Any) -> Document | None:
+        """The open text that is asked about. What was typed just before counts: places of an old text would be wrong."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._check_now()
         return self.project.documents.get(params.text_document.uri)
 
     def _at(self, params: Any, ask: Callable[..., T], *more: object) -> T | None:
