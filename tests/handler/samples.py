@@ -73,6 +73,8 @@ def everything(name: str = "vm") -> Policy:
         rule("intercept", "msr", 0x20, None, masked),
         rule("intercept", "msr", 0x21, None, (Action("drop"),)),
         rule("intercept", "msr", 0x22, None, KILL, when=(condition("cpl == 3"),)),
+        # At the last port, where conditions are asked though the access ends within the space.
+        rule("intercept", "io", 0xFFFF, "out", KILL, when=(condition("value & 0x4 != 0"),)),
         # Outside the windows, where runs are searched for.
         rule("intercept", "msr", (0x4B564D01, 0x4B564D04), None, (Action("drop"),)),
         rule("intercept", "msr", 0x4B564D05, None, const(9)),
