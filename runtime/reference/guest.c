@@ -37,8 +37,20 @@
 #define ADDRESSES_OF_32 0x100u
 #define ADDRESSES_OF_64 0x200u
 
+#define SEGMENTS 0x1c00u
+#define SEGMENT_SHIFT 10u
+
+/* CPUID Fn8000_000A EDX bit 7: EXITINFO1 names the segment of OUTS. */
+#define SVM_FEATURES 0x8000000au
+#define DECODE_ASSISTS (1u << 7)
+
+#define MOST_PREFIXES 14u	/* of an instruction of 15 bytes */
+
 #define VECTOR_UD 6u
+#define SEGMENT_CODE 1u
+#define SEGMENT_DS 3u
 #define SEGMENT_FS 4u		/* FS and GS have bases in 64-bit mode too */
+#define NO_SEGMENT 8u
 
 /* With it the handler carries out one element of a string and comes back. */
 #define TRAP_FLAG 0x100u
@@ -295,6 +307,50 @@ static struct policyc_access access_of(const struct vm_exit *exit,
 	return access;
 }
 
+#ifdef TARGET_SVM
+
+/* The segment that a prefix names; NO_SEGMENT for any other byte. */
+static uint32_t named_by(uint8_t prefix)
+{
+	static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+
+	for (uint32_t i = 0; i < sizeof(prefixes); i++)
+		if (prefixes[i] == prefix)
+			return i;
+	return NO_SEGMENT;
+}
+
+/* LOCK is none of them: OUTS does not take it. */
+static bool is_other_prefix(uint8_t byte)
+{
+	return byte == 0x66 || byte == 0x67 || byte == 0xf2 || byte == 0xf3 ||
+	       (mode.bits == 64 && (byte & 0xf0u) == 0x40);
+}
+
+/* APM vol. 3, 1.2.4: the last override, DS without; 64-bit mode knows two. */
+static uint32_t segment_of_outs(uint64_t rip)
+{
+	uint64_t linear = linear_of(SEGMENT_CODE, rip);
+	uint32_t segment = SEGMENT_DS;
+
+	for (uint32_t i = 0; i < MOST_PREFIXES; i++) {
+		struct exception fault;
+		const uint8_t *byte = guest_byte(&mode, linear + i, false,
+						 payload->start.memory, &fault);
+		uint32_t named = byte == NULL ? NO_SEGMENT : named_by(*byte);
+
+		if (byte == NULL ||
+		    (named == NO_SEGMENT && !is_other_prefix(*byte)))
+			break;
+		if (named != NO_SEGMENT &&
+		    (mode.bits != 64 || named >= SEGMENT_FS))
+			segment = named;
+	}
+	return segment;
+}
+
+#endif
+
 static enum policyc_status call(struct policyc_guest *guest,
 				const struct vm_exit *exit)
 {
@@ -309,6 +365,11 @@ static enum policyc_status call(struct policyc_guest *guest,
 		what.info1 |= mode.bits == 64 ? ADDRESSES_OF_64 :
 			      mode.bits == 32 ? ADDRESSES_OF_32 :
 						ADDRESSES_OF_16;
+	if (is_string && current.kind == POLICYC_OUT &&
+	    (cpuid(SVM_FEATURES).edx & DECODE_ASSISTS) == 0) {
+		what.info1 &= ~(uint64_t)SEGMENTS;
+		what.info1 |= segment_of_outs(guest->rip) << SEGMENT_SHIFT;
+	}
 	what.next_rip = 0;
 	return FUNCTION(svm_exit)(&vcpu, profiles[profile], guest, &what);
 #else

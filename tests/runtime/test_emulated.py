@@ -513,6 +513,40 @@ def test_a_guest_of_64_bits_has_pages_and_segment_bases_and_faults_of_its_own(na
     assert report.ending.how == "halted"
 
 
+OUTS_OF_EACH_SEGMENT = """
+	cld
+	mov dx, 0x80
+	mov byte [0x2000], 'd'
+	mov ax, 0x300
+	mov es, ax
+	mov byte [es:0x2000], 'e'
+	mov ax, 0x400
+	mov fs, ax
+	mov byte [fs:0x2000], 'f'
+	mov ax, 0x500
+	mov gs, ax
+	mov byte [gs:0x2000], 'g'
+	mov si, 0x2000
+	mov cx, 1
+	rep outsb
+	mov si, 0x2000
+	es outsb
+	mov esi, 0x2000
+	db 0x65, 0x64, 0x67, 0x6e		; the last override counts
+	mov si, 0x2000
+	gs outsb
+	hlt
+"""
+
+
+@pytest.mark.parametrize(("name", "target"), [("bochs", "vmx"), ("bochs", "svm"), ("qemu-svm", "svm")])
+def test_outs_reads_the_segment_that_it_names_also_where_the_processor_does_not_tell(name: str, target: str) -> None:
+    required(name)
+    made = bundle(OWN_PAGES.replace("target vmx, svm", f"target {target}"))
+    _, text = ran(name, made, code(OUTS_OF_EACH_SEGMENT, 16), 16)
+    assert written_to_0x80(text) == [hex(ord(each)) for each in "defg"]
+
+
 def test_a_control_socket_is_refused_where_nothing_can_reach_the_guest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
