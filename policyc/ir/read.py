@@ -12,6 +12,7 @@ from policyc.ir.excerpt import Clippings, Place
 from policyc.ir.written import statement
 from policyc.semantics import vcpus
 from policyc.semantics.addresses import Names
+from policyc.semantics.crowding import crowded
 from policyc.semantics.defaults import OUTSIDE, DefaultReader
 from policyc.semantics.policy import Default, Defaults, ModuleInfo, Policy, Profile, Test
 from policyc.semantics.profiles import lineages
@@ -149,6 +150,7 @@ class _Builder:
         classes = vcpus.classes(rule.vcpus for rule in self.sink.rules if rule.vcpus is not None)
         if len(classes) > 1:
             self.problems += vcpus.too_many(len(classes), len(profiles), self.at(root["rules"]))
+        self.problems += crowded(self.sink.rules)
         tests = tuple(self.test(each) for each in _items(self.root, "tests"))
         return Policy(
             root["policy"].value, language.value, named, defaults, tuple(self.sink.rules), profiles, classes,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from policyc.semantics import vcpus
 from policyc.semantics.addresses import Names, explain_number
+from policyc.semantics.crowding import crowded
 from policyc.semantics.defaults import OUTSIDE, DefaultReader
 from policyc.semantics.limits import Patience, few
 from policyc.semantics.modules import MAIN, Graph, Loaded, Loader, gather
@@ -125,6 +126,7 @@ class Resolver:
         if len(classes) > 1:
             span = next(rule.span for rule in self.sink.rules if rule.vcpus is not None)
             self.problems += vcpus.too_many(len(classes), len(profiles), span)
+        self.problems += crowded(self.sink.rules)
         modules = tuple(ModuleInfo(each.name, each.path, each.module.source) for each in graph.modules)
         return Policy(
             name, language, targets, defaults, tuple(self.sink.rules), tuple(profiles), classes,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from policyc.database.names import load
 from policyc.pipeline import check_policy, front
+from policyc.semantics.crowding import MAX_ASKED
 from policyc.semantics.modules import MAX_IMPORT_DEPTH, MAX_MODULES
 from policyc.semantics.profiles import MAX_PROFILES
 from policyc.semantics.rules import MOST_CONDITIONS
@@ -18,6 +20,7 @@ from policyc.syntax.files import LIMIT
 from policyc.syntax.parser import MAX_PIECES, MAX_STATEMENT
 from policyc.syntax.reader import MAX_LINE
 from policyc.vocabulary.diagnostic import PolicyError
+from tests.growth import ratio
 
 HEAD = "language 1\ntarget vmx\ndefault passthrough\n"
 
@@ -52,6 +55,32 @@ def test_policies_at_the_limits_are_read_and_those_beyond_are_told(tmp_path: Pat
     assert refused(tmp_path, profiles(64) + groups(64)) == [
         ("E004", "64 profiles, and none, on 64 groups of vCPUs are more than 4,096 sets of images")
     ]
+
+
+def nested(count: int, action: str) -> str:
+    """Ranges one inside the other; the one in the middle leaves room for two ports."""
+    return "".join(f"intercept io {at:#x}..{2 * count + 1 - at:#x} out {action.format(at)}\n" for at in range(count))
+
+
+def test_rules_with_conditions_may_not_lie_over_one_another_without_end(tmp_path: Path) -> None:
+    told = "too many rules with conditions lie over one another here, for every address must be asked of each"
+    # Rule n of N is asked on 2 (N - n) - 1 stretches: together N * N.
+    assert refused(tmp_path, nested(500, "when value == {} -> kill")) == []
+    assert refused(tmp_path, nested(501, "when value == {} -> kill")) == [("E004", told)]
+    apart = "".join(f"profile p{at} {{\n{nested(300, 'when value == {} -> kill')}}}\n" for at in range(5))
+    assert refused(tmp_path, apart) == []
+
+
+def test_rules_that_an_allow_hides_cost_the_proof_nothing(tmp_path: Path) -> None:
+    """Each says something else, and none of them is ever asked."""
+    hidden = nested(3000, "-> forward(h{})") + "allow io 0..0x1fff\n"
+    (tmp_path / "hidden.pol").write_text(HEAD + hidden)
+    (tmp_path / "bare.pol").write_text(HEAD + "allow io 0..0x1fff\n" * 3000)
+
+    def checks(name: str) -> Callable[[], object]:
+        return lambda: check_policy(str(tmp_path / name))
+
+    assert ratio(checks("hidden.pol"), checks("bare.pol"), 12) < 12
 
 
 def test_a_thousand_profiles_are_proven(tmp_path: Path) -> None:
@@ -99,6 +128,7 @@ def test_two_hundred_imports_compile(tmp_path: Path) -> None:
         ("profiles (and none) times groups of vCPUs", (MAX_VARIANTS,)),
         ("a set or constant", (MAX_DEPTH,)),
         ("conditions of a rule", (MOST_CONDITIONS,)),
+        ("rules with conditions that lie over one another", (MAX_ASKED,)),
     ],
 )
 def test_the_manual_tells_the_limits(row: str, numbers: tuple[int, ...]) -> None:
