@@ -23,24 +23,19 @@ from policyc.runtime.backend import EVERY_PORT, Exits, Ports, Unavailable
 from policyc.runtime.endings import CRASHED, HALTED, Ending, Stop
 from policyc.runtime.filter import IMAGE, Filter, read_filter
 from policyc.runtime.guest import CODE, DATA, GDT_LIMIT, Start
+from policyc.runtime.kvm_fault import CS, REGISTERS, SEGMENT, SEGMENTS, SS, Told, take_back
 from policyc.vocabulary.diagnostic import UnreadableError
 from policyc.vocabulary.intervals import Intervals
 
-REGISTERS = (
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-    "rip", "rflags",
-)  # fmt: skip
-_RIP = REGISTERS.index("rip")
 _REGS = struct.Struct("<18Q")
+_TRANSLATION = struct.Struct("<QQB7x")  # struct kvm_translation: linear and physical address, whether it is mapped
+_LONG = (1 << 64) - 1
 _SREGS_BYTES = 312
-_SEGMENT = struct.Struct("<QIH8BBB")  # base, limit, selector, type, present, dpl, db, s, l, g, avl, unusable, padding
-_CS, _SS, _SEGMENTS = 0, 5, 6  # In struct kvm_sregs: cs, ds, es, fs, gs, ss, 24 bytes each.
 _GDT_AT, _IDT_AT, _CONTROL_AT, _EFER_AT = 192, 208, 224, 264
 _PROTECTED, _PAGING, _PAE, _LONG_MODE = 1 << 0, 1 << 31, 1 << 5, 0x500
 _TSS = 0x7FFB_D000
 """Three pages that real mode on older Intel processors needs: above all memory of a guest, and an int of C."""
 _EFER, _LME = 0xC000_0080, 1 << 8
-_PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
 _MOST_CPUID = 256
 SIGNAL = signal.SIGURG
 """Sent to the vCPU's thread to bring it out of KVM_RUN; ignored by programs that do not know it."""
@@ -125,17 +120,17 @@ class Kvm:
         fcntl.ioctl(self._vcpu, api.KVM_SET_CPUID2, table)
 
     def _set_registers(self, start: Start) -> None:
-        sregs = self._sregs()
+        sregs = self.sregs()
         if start.bits == 16:
-            for number in range(_SEGMENTS):
-                rest = _SEGMENT.unpack_from(sregs, 24 * number)[3:]
-                _SEGMENT.pack_into(sregs, 24 * number, 0, 0xFFFF, 0, *rest)
+            for number in range(SEGMENTS):
+                rest = SEGMENT.unpack_from(sregs, SEGMENT.size * number)[3:]
+                SEGMENT.pack_into(sregs, SEGMENT.size * number, 0, 0xFFFF, 0, *rest)
         else:
             wide = start.bits == 64
-            for number in range(_SEGMENTS):
-                code = number == _CS
+            for number in range(SEGMENTS):
+                code = number == CS
                 fields = (0xB, 1, 0, not wide, 1, wide, 1, 0, 0, 0) if code else (3, 1, 0, 1, 1, 0, 1, 0, 0, 0)
-                _SEGMENT.pack_into(sregs, 24 * number, 0, 0xFFFF_FFFF, CODE if code else DATA, *fields)
+                SEGMENT.pack_into(sregs, SEGMENT.size * number, 0, 0xFFFF_FFFF, CODE if code else DATA, *fields)
             struct.pack_into("<QH6x", sregs, _GDT_AT, start.gdt, GDT_LIMIT)
             struct.pack_into("<QH6x", sregs, _IDT_AT, start.idt, start.idt_limit)
             cr0, cr2, cr3, cr4 = struct.unpack_from("<4Q", sregs, _CONTROL_AT)
@@ -202,14 +197,19 @@ class Kvm:
     def _io(self, exits: Exits) -> None:
         info, count, at = self._words[8], self._words[9], self._longs[5]
         size, port, run = info >> 8 & 0xFF, info >> 16, self._run
+        out, value = bool(info & 0xFF), 0
+        place = at
         try:
             for place in range(at, at + count * size, size):
-                if info & 0xFF:
-                    exits.port(port, size, True, int.from_bytes(run[place : place + size], "little"))
+                if out:
+                    value = int.from_bytes(run[place : place + size], "little")
+                    exits.port(port, size, True, value)
                 else:
                     run[place : place + size] = exits.port(port, size, False, 0).to_bytes(size, "little")
         except Fault as fault:
-            self._inject(fault)
+            with memoryview(run) as whole, whole[at : at + count * size] as data:
+                take_back(self, Told(out, size, port, data, (place - at) // size, value))
+            self._queue(fault)
             exits.poll()
 
     def _msr(self, exits: Exits, write: bool) -> None:
@@ -221,7 +221,10 @@ class Kvm:
             if fault.vector == GENERAL_PROTECTION:
                 self._run[32] = 1  # KVM raises it.
                 return
-            self._inject(fault)
+            before = list(self.regs())
+            self.finish()
+            self.set_regs(before)
+            self._queue(fault)
             exits.poll()
 
     def _other(self, exits: Exits, reason: int) -> None:
@@ -236,7 +239,7 @@ class Kvm:
         regs = self.registers()
         at = f"at rip {regs['rip']:#x}"
         if reason == api.KVM_EXIT_HLT:
-            base = _SEGMENT.unpack_from(self._sregs(), 24 * _CS)[0]
+            base = SEGMENT.unpack_from(self.sregs(), SEGMENT.size * CS)[0]
             vector = base + regs["rip"] - 1 - self._start.stubs
             if 0 <= vector < 256:
                 return Ending(CRASHED, f"the guest took exception or interrupt {vector} and has no handler for it")
@@ -251,58 +254,59 @@ class Kvm:
 
     # Exceptions.
 
-    def _inject(self, fault: Fault) -> None:
-        """Finish the instruction, take it back, and queue the exception where it stood."""
-        before = list(self._regs())
-        self._finish()
-        after = self._regs()
-        if after[_RIP] == before[_RIP]:  # An emulated OUT has moved RIP before its exit.
-            before[_RIP] -= self._length_before(before[_RIP])
-        fcntl.ioctl(self._vcpu, api.KVM_SET_REGS, _REGS.pack(*before))
+    def _queue(self, fault: Fault) -> None:
+        """The guest goes on with the exception."""
         events = bytearray(64)
         fcntl.ioctl(self._vcpu, api.KVM_GET_VCPU_EVENTS, events)
-        protected = struct.unpack_from("<Q", self._sregs(), _CONTROL_AT)[0] & _PROTECTED
+        protected = struct.unpack_from("<Q", self.sregs(), _CONTROL_AT)[0] & _PROTECTED
         struct.pack_into("<BBBBI", events, 0, 1, fault.vector, fault.has_error_code and protected != 0, 0, 0)
         fcntl.ioctl(self._vcpu, api.KVM_SET_VCPU_EVENTS, bytes(events))
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Complete what KVM_RUN has begun, and do not go on."""
         self._run[1] = 1
         with contextlib.suppress(InterruptedError):
             fcntl.ioctl(self._vcpu, api.KVM_RUN, 0)
         self._run[1] = 0
 
-    def _length_before(self, rip: int) -> int:
-        """Bytes of the OUT or OUTS that ends at rip, its prefixes among them."""
-        base = _SEGMENT.unpack_from(self._sregs(), 24 * _CS)[0]
-        end = base + rip
-        code = self._ram[max(0, end - 15) : end] if 0 < end <= self._start.memory else b""
-        port = self._words[8] >> 16
-        length = 2 if code[-2:-1] in (b"\xe6", b"\xe7") and code[-1] == port else 1
-        while length < len(code) and code[-1 - length] in _PREFIXES:
-            length += 1
-        return length
-
     # State.
 
-    def _regs(self) -> tuple[int, ...]:
+    def regs(self) -> tuple[int, ...]:
+        """As REGISTERS."""
         data = bytearray(_REGS.size)
         fcntl.ioctl(self._vcpu, api.KVM_GET_REGS, data)
         return _REGS.unpack(data)
 
-    def _sregs(self) -> bytearray:
+    def set_regs(self, values: list[int]) -> None:
+        fcntl.ioctl(self._vcpu, api.KVM_SET_REGS, _REGS.pack(*values))
+
+    def sregs(self) -> bytearray:
+        """struct kvm_sregs."""
         data = bytearray(_SREGS_BYTES)
         fcntl.ioctl(self._vcpu, api.KVM_GET_SREGS, data)
         return data
 
     def registers(self) -> dict[str, int]:
-        return dict(zip(REGISTERS, self._regs(), strict=True))
+        return dict(zip(REGISTERS, self.regs(), strict=True))
+
+    def read(self, linear: int, size: int) -> bytes:
+        """Memory by linear address, as the guest's tables have it now; shorter where they or the memory end."""
+        out = bytearray()
+        for at in range(linear, linear + size):
+            translation = bytearray(_TRANSLATION.pack(at & _LONG, 0, 0))
+            fcntl.ioctl(self._vcpu, api.KVM_TRANSLATE, translation)
+            _, physical, valid = _TRANSLATION.unpack(translation)
+            if not valid or physical >= self._start.memory:
+                break
+            out.append(self._ram[physical])
+        return bytes(out)
 
     def memory(self) -> memoryview:
         return memoryview(self._ram)
 
     def cpl(self) -> int:
         """The privilege level is the DPL of SS (SDM vol. 3A, 5.5)."""
-        return int(_SEGMENT.unpack_from(self._sregs(), 24 * _SS)[5])
+        return int(SEGMENT.unpack_from(self.sregs(), SEGMENT.size * SS)[5])
 
     def read_msr(self, index: int) -> int:
         data = bytearray(struct.pack("<IIIIQ", 1, 0, index, 0, 0))
@@ -319,7 +323,7 @@ class Kvm:
             raise Fault
 
     def _paging(self) -> bool:
-        return bool(struct.unpack_from("<Q", self._sregs(), _CONTROL_AT)[0] & _PAGING)
+        return bool(struct.unpack_from("<Q", self.sregs(), _CONTROL_AT)[0] & _PAGING)
 
     def notes(self) -> tuple[str, ...]:
         first, last = api.X2APIC_FIRST, api.X2APIC_LAST

@@ -16,6 +16,7 @@ from policyc.runtime.endings import ENDED, Ending
 from policyc.runtime.guest import flat, prepare
 from policyc.runtime.session import Session
 from policyc.vocabulary.diagnostic import UnreadableError
+from tests.runtime.forms import DATA, FORMS, guest16
 from tests.runtime.running import BACKENDS, GUESTS, MODES, Recorder, assembled, available, bundle, code, run
 
 HELLO = (GUESTS / "hello.pol").read_text()
@@ -93,6 +94,30 @@ def _pushed_rip(name, image, bits, policy, vector) -> int:
         at = backend.registers()["rsp"] + (size if bits != 16 and vector in (11, 13) else 0)
         with backend.memory() as ram:
             return int.from_bytes(ram[at : at + size], "little")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_port_that_faults_leaves_ip_registers_and_memory_as_they_were(name, form) -> None:
+    text, al, count = FORMS[form]
+    image = code(guest16(text), 16)
+    ran = run(name, image, 16, PLAIN + "intercept io 0x10 -> inject(gp)\n")
+    assert ran.how == "halted"
+    ip, ax, cx, si, di, flags = memoryview(ran.memory[0x800:0x80C]).cast("H")
+    place = int.from_bytes(ran.memory[0x810:0x812], "little")
+    assert (ip, ax & 0xFF, cx) == (place, al, count)
+    assert (si, di) == (0x1000 + len(image) - DATA, 0x900)
+    assert flags >> 10 & 1 == ("down" in form)
+    assert not any(ran.memory[0x8F0:0x910])
+    assert [each.fault for each in ran.told.exits if each.seen.address == 0x10] == [13]
+
+
+def test_a_string_faults_at_the_element_that_the_policy_means(name) -> None:
+    policy = PLAIN + "intercept io 0x10 out when value == 3 -> inject(gp)\n"
+    image = code(guest16("mov cx, 9\n@: rep outsb\n"), 16)
+    ran = run(name, image, 16, policy)
+    ip, _, cx, si, _, _ = memoryview(ran.memory[0x800:0x80C]).cast("H")
+    assert (ip, cx) == (int.from_bytes(ran.memory[0x810:0x812], "little"), 7)
+    assert si == 0x1000 + len(image) - DATA + 2
 
 
 @pytest.mark.parametrize("bits", MODES)
