@@ -78,7 +78,8 @@ def cut(ranked: list[tuple[Rank, Rule]], kinds: Kinds, edges: tuple[int, ...], l
         end = min(begins[-1] >> _NUMBER, ends[-1] >> _NUMBER, steps[-1])
         rules = stack.reached()
         named = tuple([kind_of[number] for number in rules])
-        cells.append(Cell(point, end - 1, edge, tuple(rules), shared.setdefault(named, named)))
+        hi = end - 1 if end - 1 > point else point  # One object, where it is one address.
+        cells.append(Cell(point, hi, edge, tuple(rules), shared.setdefault(named, named)))
         point = end
     return cells
 
@@ -91,9 +92,12 @@ class _Stack:
         self.kind_of: dict[int, Kind] = {}
         self._asked: set[int] = set()
         self._floor: dict[int, _Floor] = {}
+        same: dict[Kind, Kind] = {}
+        level: dict[_Floor, _Floor] = {}
         for rank, rule in ranked:
-            self.kind_of[rule.number] = (rank, kinds.of[rule.number])
-            self._floor[rule.number] = (rank, rule.verb == "allow", rule.columns)
+            kind, floor = (rank, kinds.of[rule.number]), (rank, rule.verb == "allow", rule.columns)
+            self.kind_of[rule.number] = same.setdefault(kind, kind)
+            self._floor[rule.number] = level.setdefault(floor, floor)
             if rule.conditions:
                 self._asked.add(rule.number)
         self._rows: dict[_Floor, dict[Kind | None, list[int]]] = {}

@@ -115,6 +115,7 @@ def read(policy: Policy, variant: Variant) -> Reading:
         raise ValueError(f"there is no vCPU class {variant.vcpu_class}")
     vcpus = policy.vcpu_classes[variant.vcpu_class].vcpus
     rules: list[tuple[tuple[int, int], Rule]] = []
+    ranks: dict[tuple[int, int], tuple[int, int]] = {}  # Each once, for there are few and the rules may be 100,000.
     for rule in policy.rules:
         if rule.profile is not None and rule.profile not in lineage:
             continue
@@ -122,7 +123,8 @@ def read(policy: Policy, variant: Variant) -> Reading:
         if rule.vcpus is not None and not (vcpus and contains(rule.vcpus, vcpus[0][0])):
             continue
         generation = lineage.index(rule.profile) if rule.layer == LAYER_PROFILE and rule.profile is not None else 0
-        rules.append(((rule.layer, generation), rule))
+        rank = (rule.layer, generation)
+        rules.append((ranks.setdefault(rank, rank), rule))
     return Reading(defaults, tuple(rules))
 
 

@@ -7,15 +7,17 @@ sheet below. Nothing here reads an image or a decision map.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import starmap, zip_longest
+from operator import eq
 
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
 from policyc.proof import starts
 from policyc.proof.cells import Cell, Kinds, Rank, cut
 from policyc.proof.evaluate import Reading, chain, judge
 from policyc.proof.rows import PORT_IMAGE, SIZES, WINDOWS, number, row, strips
-from policyc.semantics.policy import DEFAULT_RULE, Policy, Rule
+from policyc.semantics.policy import DEFAULT_RULE, Policy, Rule, Run
 from policyc.vocabulary.access import (
     COLUMN_WIDTHS,
     IN1,
@@ -122,11 +124,12 @@ class Sheet:
         self.evaluator = evaluator
         self.defaults = reading.defaults
         self.default = (reading.defaults.msr if space == MSR else reading.defaults.io)[:2]
-        self._ranked: dict[int, tuple[Rank, Rule]] = {each[1].number: each for each in reading.rules}
+        self._rules = reading.rules
         self.cells = cut(list(reading.rules), evaluator.kinds, edges, self.last)
         self._lows = [cell.lo for cell in self.cells]
         self.answers = [evaluator.answer(self, cell) for cell in self.cells]
         self._chains: dict[tuple[tuple[int, ...], ...], Chains] = {}
+        self._held: dict[tuple[tuple[tuple[int, ...], ...], int], bool] = {}
         self._images: dict[tuple[str, str], int] = {}
         self._starts: dict[int, dict[tuple[str, int], int]] = {}
 
@@ -139,7 +142,7 @@ class Sheet:
 
     def ranked(self, number: int) -> tuple[Rank, Rule]:
         """A rule that is in force, with its rank."""
-        return self._ranked[number]
+        return self._rules[bisect_left(self._rules, number, key=_number)]
 
     def within(self, lo: int, hi: int) -> list[Held]:
         """The cells that addresses lo..hi lie in, with their answers."""
@@ -156,11 +159,25 @@ class Sheet:
 
     def runs(self, column: int) -> Chains:
         """The chains of a column. Columns that no answer tells apart give the same object."""
-        distinct = {answer.number: answer for answer in self.answers}
-        key = tuple([answer.chains[column] for answer in distinct.values()])
+        key = self._distinct(column)
         if key not in self._chains:
-            self._chains[key] = tuple(chains(zip(self.cells, self.answers, strict=True), column))
+            self._chains[key] = tuple(self._stream(column))
         return self._chains[key]
+
+    def holds(self, column: int, found: tuple[Run, ...]) -> bool:
+        """Whether these runs, which live as long as the sheet, are the chains of a column. Nothing is written out: of
+        100,000 rules that would take as much memory as the cells."""
+        asked = (self._distinct(column), id(found))
+        if asked not in self._held:
+            self._held[asked] = all(starmap(eq, zip_longest(self._stream(column), found)))
+        return self._held[asked]
+
+    def _stream(self, column: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+        return chains(zip(self.cells, self.answers, strict=True), column)
+
+    def _distinct(self, column: int) -> tuple[tuple[int, ...], ...]:
+        """Alike for columns that no answer tells apart."""
+        return tuple([answer.chains[column] for answer in {each.number: each for each in self.answers}.values()])
 
     # the images
 
@@ -222,12 +239,15 @@ class Sheet:
         return rows if hi == self.last else {key: text[: hi - lo + 1] for key, text in rows.items()}
 
 
+def _number(ranked: tuple[Rank, Rule]) -> int:
+    return ranked[1].number
+
+
 _DEFAULT, _ONLY = (DEFAULT_RULE,), (0,)
 
 
-def chains(held: Iterable[Held], column: int) -> list[tuple[int, int, tuple[int, ...]]]:
+def chains(held: Iterable[Held], column: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     """The chains of neighbouring cells, those that are equal joined."""
-    out: list[tuple[int, int, tuple[int, ...]]] = []
     start, end = 0, 0
     before: tuple[int, ...] | None = None
     for cell, answer in held:
@@ -241,9 +261,8 @@ def chains(held: Iterable[Held], column: int) -> list[tuple[int, int, tuple[int,
             links = tuple([rules[at] if at >= 0 else DEFAULT_RULE for at in places])
         if links != before:
             if before is not None:
-                out.append((start, end, before))
+                yield start, end, before
             start, before = cell.lo, links
         end = cell.hi
     assert before is not None
-    out.append((start, end, before))
-    return out
+    yield start, end, before

@@ -15,7 +15,7 @@ from policyc.proof.cells import Cell, Rank, cut
 from policyc.proof.evaluate import Reading, read
 from policyc.proof.expected import Chains, Evaluator, Held, Sheet, chains
 from policyc.proof.rows import put, strips
-from policyc.semantics.policy import Defaults, Policy, Rule, Variant
+from policyc.semantics.policy import Defaults, Policy, Rule, Run, Variant
 from policyc.vocabulary.access import IO, MSR
 from policyc.vocabulary.intervals import Intervals, normal, subtract, union
 
@@ -76,7 +76,7 @@ class Overlay(Sheet):
         out: list[tuple[int, int, tuple[int, ...]]] = []
         for lo, hi, own in self.parts(0, self.last):
             if own:
-                part = chains(self.own(lo, hi), column)
+                part = list(chains(self.own(lo, hi), column))
             else:
                 first, after = bisect_left(below, lo, key=_end), bisect_right(below, hi, key=_start)
                 part = list(below[first:after])
@@ -86,6 +86,9 @@ class Overlay(Sheet):
                 part[0] = (out.pop()[0], *part[0][1:])
             out += part
         return tuple(out)
+
+    def holds(self, column: int, found: tuple[Run, ...]) -> bool:
+        return self.runs(column) == found
 
     def denied(self, column: int) -> Intervals:
         held = zip(self.cells, self.answers, strict=True)

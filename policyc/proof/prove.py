@@ -99,14 +99,10 @@ def _compare_map(
     if len(decisions.columns) != len(COLUMNS):
         findings.add(Mismatch(variant, where, None, f"{len(COLUMNS)} columns", f"{len(decisions.columns)}"))
         return
-    equal: set[tuple[int, int]] = set()
     for column in COLUMNS:
-        sheet = sheets[column_space(column) == IO]
-        expected, found = sheet.runs(column), decisions.columns[column]
-        pair = (id(expected), id(found))
-        if pair not in equal and expected != found:
-            _compare_runs(variant, column, expected, found, findings)
-        equal.add(pair)
+        sheet, found = sheets[column_space(column) == IO], decisions.columns[column]
+        if not sheet.holds(column, found):
+            _compare_runs(variant, column, sheet.runs(column), found, findings)
 
 
 def _compare_runs(variant: Variant, column: int, expected: Chains, found: tuple[Run, ...], findings: Findings) -> None:

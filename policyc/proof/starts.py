@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate, islice
 
 from policyc.proof.rows import number
 
@@ -23,24 +24,25 @@ def runs(pieces: Iterable[Piece], width: int, last: int) -> tuple[list[Touched],
     """
     answers: list[int] = []
     counts: list[int] = []
-    ports: list[int] = []
-    end = 0
+    first = end = 0
     for lo, end, answer in pieces:
+        if not answers:
+            first = lo
         more = end - lo + 1 - width
         if more > 0:
             answers += [answer] * width
             counts.append(more + 1)
             counts += [1] * (width - 1)
-            ports.append(lo)
-            ports += range(end - width + 2, end + 1)
         else:
             answers += [answer] * (end - lo + 1)
             counts += [1] * (end - lo + 1)
-            ports += range(lo, end + 1)
-    touched: list[Touched] = list(zip(*(answers[offset:] for offset in range(width)), strict=False))
+    # Few combinations differ, and there may be 65,536 places: each is kept once.
+    known: dict[Touched, Touched] = {}
+    neighbours = zip(*(islice(answers, offset, None) for offset in range(width)), strict=False)
+    touched = [known.setdefault(each, each) for each in neighbours]
     if end == last:
         touched += [tuple(answers[-left:]) for left in range(min(width - 1, len(answers)), 0, -1)]
-    return touched, counts, dict(zip(touched, ports, strict=False))
+    return touched, counts, dict(zip(touched, accumulate(counts, initial=first), strict=False))
 
 
 def rows(touched: list[Touched], counts: list[int], verdicts: dict[Touched, dict[Place, bool]]) -> dict[Place, bytes]:
@@ -51,7 +53,10 @@ def rows(touched: list[Touched], counts: list[int], verdicts: dict[Touched, dict
         signature = tuple([verdict[key] for verdict in verdicts.values()])
         if signature not in made:
             text = {each: b"1" if verdict[key] else b"0" for each, verdict in verdicts.items()}
-            made[signature] = b"".join([text[each] * count for each, count in zip(touched, counts, strict=False)])
+            row = bytearray()
+            for each, count in zip(touched, counts, strict=False):
+                row += text[each] * count
+            made[signature] = bytes(row)
         out[key] = made[signature]
     return out
 
