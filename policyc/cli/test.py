@@ -114,6 +114,9 @@ def _once(args: Arguments) -> tuple[int, list[str]]:
         print(_junit(outcomes, refused), end="")
     else:
         _tell(args, outcomes, wrong)
+    if args.only is not None and not wrong and not status and not any(each.policy.tests for each in outcomes):
+        # A word mistyped in a pipeline must not look like tests that pass.
+        status = complain(f"no test has `{args.only}` in its name")
     failing = wrong or any(each.failed for each in outcomes)
     files = [each.name for outcome in outcomes for each in outcome.policy.modules]
     files += [each.primary.span.source.name for each in wrong if each.primary is not None]

@@ -47,6 +47,12 @@ def test_only_some(tmp_path: Path, capsys: Captured) -> None:
     assert capsys.readouterr().out == f"{path}: 1 case of 1 test holds\n"
 
 
+def test_a_word_that_no_test_has_in_its_name_is_a_mistake(tmp_path: Path, capsys: Captured) -> None:
+    path = write(tmp_path, "")
+    assert frame.run(["test", path, "--only", "efre"]) == 2
+    assert capsys.readouterr().err == "policyc: no test has `efre` in its name\n"
+
+
 def test_json(tmp_path: Path, capsys: Captured) -> None:
     path = write(tmp_path, 'test "wrong" {\n    out 0x64 => drop\n}\n')
     assert frame.run(["test", path, "--format", "json"]) == 1
