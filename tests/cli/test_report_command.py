@@ -89,7 +89,7 @@ def test_a_bundle_that_is_the_current_folder_stays_whole(
     monkeypatch.chdir(bundle)
     assert frame.run(["report", "."]) == 2
     assert "vm.html would lie in the bundle ." in capsys.readouterr().err
-    assert frame.run(["verify", "."]) == 0
+    assert frame.run(["show", "."]) == 0
     assert frame.run(["report", ".", "-o", "../vm.html"]) == 0
     assert "<title>vm.bundle - policyc report</title>" in Path("../vm.html").read_text()
 

@@ -102,12 +102,12 @@ def test_rules_on_the_privilege_level_decide_ports(tmp_path: Path) -> None:
     def ring(level):
         vm = Kvm()
         vm.start(prepare(flat(bytes.fromhex("{image}"), 32), 4 << 20))
-        sregs = vm._sregs()
+        sregs = vm.sregs()
         for segment in range(6):  # selector's RPL, and DPL
             sregs[24 * segment + 12] |= level
             sregs[24 * segment + 16] = level
         fcntl.ioctl(vm._vcpu, api.KVM_SET_SREGS, bytes(sregs))
-        regs = list(vm._regs())
+        regs = list(vm.regs())
         regs[-1] |= 0x3000
         fcntl.ioctl(vm._vcpu, api.KVM_SET_REGS, _REGS.pack(*regs))
         try:
