@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import starmap, zip_longest
 from operator import eq
 
@@ -177,7 +178,12 @@ class Sheet:
 
     def _distinct(self, column: int) -> tuple[tuple[int, ...], ...]:
         """Alike for columns that no answer tells apart."""
-        return tuple([answer.chains[column] for answer in {each.number: each for each in self.answers}.values()])
+        return tuple([answer.chains[column] for answer in self._different])
+
+    @cached_property
+    def _different(self) -> tuple[Answer, ...]:
+        """The answers, each once: few, where the cells may be 65,536 and every column asks."""
+        return tuple({each.number: each for each in self.answers}.values())
 
     # the images
 

@@ -18,7 +18,7 @@ REGISTERS = (
 """struct kvm_regs, in its order."""
 SEGMENT = struct.Struct("<QIH8BBB")
 """struct kvm_segment: base, limit, selector, type, present, dpl, db, s, l, g, avl, unusable, padding."""
-CS, DS, ES, SS, SEGMENTS = 0, 1, 2, 5, 6
+CS, ES, SS, SEGMENTS = 0, 2, 5, 6
 """Where they stand in struct kvm_sregs, 24 bytes each."""
 
 _RAX, _RCX, _RDX, _RSI, _RDI = (REGISTERS.index(each) for each in ("rax", "rcx", "rdx", "rsi", "rdi"))
