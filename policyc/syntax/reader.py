@@ -18,7 +18,6 @@ _IMAGE_SIZES = {
 }
 _HIDDEN = "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 _MARKER = r"^(?:<{7}|\|{7}|={7}|>{7})(?=[ \r\n]|\Z)"
-_LONG = rf"[^\r\n]{{{MAX_LINE + 1}}}"
 _LAID_OUT = dict.fromkeys(b"\t\n\f\r")
 """The characters that lay a text out: none is printable, and all may stand in it."""
 _MOST = 20
@@ -155,16 +154,13 @@ def _conflicts(source: Source) -> list[Diagnostic]:
 
 
 def _long_line(source: Source) -> list[Diagnostic]:
-    if len(source.text) <= MAX_LINE:
-        return []
-    match = re.search(_LONG, source.text)
-    if match is None:
-        return []
-    return [
-        error(
-            "E004",
-            f"a line has more than {MAX_LINE:,} characters",
-            Span(source, match.start(), match.start() + 1),
-            helps=("inside braces a line may end after a comma", "split a long list over several rules"),
-        )
-    ]
+    text, at = source.text, 0
+    while at + MAX_LINE < len(text):
+        # The last line end within what a line from here may have: the lines before it are short.
+        end = max(text.rfind("\n", at, at + MAX_LINE + 1), text.rfind("\r", at, at + MAX_LINE + 1))
+        if end < 0:
+            message = f"a line has more than {MAX_LINE:,} characters"
+            helps = ("inside braces a line may end after a comma", "split a long list over several rules")
+            return [error("E004", message, Span(source, at, at + 1), helps=helps)]
+        at = end + 1
+    return []

@@ -22,6 +22,7 @@ def lines(make: Callable[[int], str], count: int = MANY) -> str:
 INPUTS: list[tuple[str, list[str], Callable[[], str | bytes]]] = [
     ("a line of 10 MB", ["E004"], lambda: "x" * 10_000_000),
     ("a comment of 10 MB", ["E004"], lambda: "#" * 10_000_000),
+    ("lines of nearly 1 MiB", [], lambda: HEAD + ("#" * (1 << 20) + "\n") * 4),
     ("5,000 braces", ["E004"], lambda: HEAD + "intercept msr " + "{" * 5000 + "\n"),
     ("5,000 blocks", ["E001", "E004"], lambda: HEAD + "profile a {\n" * 5000),
     ("100,000 brackets", [], lambda: HEAD + "let const A = " + "(" * 100_000 + "1" + ")" * 100_000 + "\n"),
