@@ -7,6 +7,7 @@ that an error there is not repeated here. Bit positions are restated from the In
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
 from policyc.architecture.svm import MSR_WINDOWS as SVM_WINDOWS
@@ -160,24 +161,40 @@ def _msr(reading: Reading, access: Access, column: int, target: str) -> Verdict:
 def _port(reading: Reading, access: Access, column: int, target: str) -> Verdict:
     decisions: list[_Decision] = []
     bits: list[Bit] = []
-    exits = target == "kvm"  # KVM has no port policy: what no in-kernel device claims is KVM_EXIT_IO.
-    past = access.address + access.width - 1 > PORT_LAST
-    if past and target == "vmx":
-        exits = True  # SDM: an access that wraps around the port space exits whatever the bitmaps hold.
+    traps: list[bool] = []
     for port in range(access.address, access.address + access.width):
-        trap = True  # IOPM bits 65536..65538 are set, so that SVM does what VMX does.
+        trap = port_traps(reading, port)
         if port <= PORT_LAST:
-            matching = _matching(reading, IO, port)
-            decisions.append(_decide(matching, column, reading.defaults.io, access))
-            trap = any(_trap_bit(matching, each, reading.defaults.io) for each in IO_COLUMNS)
+            decisions.append(_decide(_matching(reading, IO, port), column, reading.defaults.io, access))
+            traps.append(trap)
         place = port_place(target, port)
         if place is not None:
             bits.append(Bit(*place, int(trap)))
-            exits = exits or trap
+    exits = port_exits(target, traps, access.width)
     decision = _strictest(decisions, access.width)
-    if past and decision.actions[-1].name == "passthrough" and exits:
+    if len(traps) < access.width and decision.actions[-1].name == "passthrough" and exits:
         return Verdict(True, EXIT, None, "past-last-port", tuple(bits))
     return _conclude(decision, exits, tuple(bits))
+
+
+def port_traps(reading: Reading, port: int) -> bool:
+    """Whether the bit of a port has to be set: hardware has one for all widths and both directions, so whether any
+    port column traps. port: 0..65538; the IOPM's bits past the last port are set, so that SVM does what VMX does."""
+    if port > PORT_LAST:
+        return True
+    matching = _matching(reading, IO, port)
+    return any(_trap_bit(matching, column, reading.defaults.io) for column in IO_COLUMNS)
+
+
+def port_exits(target: str, traps: Sequence[bool], width: int) -> bool:
+    """Whether an access of 1, 2 or 4 bytes exits. traps: of the ports that it touches, lowest first, as port_traps
+    has them; those past 0xffff left out, so there may be fewer than the width.
+
+    Any of the bits makes it exit (Intel SDM vol. 3C 25.1.3; AMD APM vol. 2 15.10), and on VMX whatever they hold an
+    access that wraps around the port space (25.1.3); on SVM such an access finds the set bits past the last port. KVM
+    has no port policy: what no in-kernel device claims is KVM_EXIT_IO.
+    """
+    return target == "kvm" or len(traps) < width or any(traps)
 
 
 def _conclude(decision: _Decision, exits: bool, bits: tuple[Bit, ...]) -> Verdict:

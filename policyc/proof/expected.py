@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import starmap, zip_longest
-from operator import eq
+from operator import eq, or_
 
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
-from policyc.proof import starts
 from policyc.proof.cells import Cell, Kinds, Rank, cut
-from policyc.proof.evaluate import Reading, chain, judge
-from policyc.proof.rows import PORT_IMAGE, SIZES, WINDOWS, number, row, strips
+from policyc.proof.evaluate import Reading, chain, judge, port_exits, port_traps
+from policyc.proof.rows import PORT_IMAGE, SIZES, WINDOWS, meetings, number, port_bits, row, strips
 from policyc.semantics.policy import DEFAULT_RULE, Policy, Rule, Run
 from policyc.vocabulary.access import (
-    COLUMN_WIDTHS,
     IN1,
     IO_COLUMNS,
     MSR,
     MSR_COLUMNS,
     MSR_LAST,
-    OUT1,
     PORT_LAST,
     Access,
 )
@@ -47,17 +44,15 @@ PORT_EDGES = (0,)
 Chains = tuple[tuple[int, int, tuple[int, ...]], ...]
 """(lo, hi, chain), in order, without gap, neighbours different."""
 
-Verdict = dict[tuple[str, int], bool]
-"""Whether an access exits, by target and column."""
-
 
 class Answer(NamedTuple):
-    """The evaluator on one cell. number: no other answer's. chains: by column, links as positions in the cell's rules or DEFAULT_RULE. exits: by
-    target, by column: whether an access of the column exits (for ports: of width 1)."""
+    """The evaluator on one cell. number: no other answer's. chains: by column, links as positions in the cell's rules
+    or DEFAULT_RULE. bits: by target, by column, whether the bit is set: of an MSR access, whether it exits; of a port,
+    which has one bit for all columns, under IN1."""
 
     number: int
     chains: dict[int, tuple[int, ...]]
-    exits: dict[str, dict[int, bool]]
+    bits: dict[str, dict[int, bool]]
 
 
 class Evaluator:
@@ -67,7 +62,6 @@ class Evaluator:
         self.targets = targets
         self.kinds = Kinds(policy.rules)
         self._answers: dict[object, Answer] = {}
-        self._wide: dict[tuple[int, tuple[int, ...]], Verdict] = {}
 
     def sheet(self, reading: Reading, space: str) -> Sheet:
         """Everything expected of a space."""
@@ -85,32 +79,21 @@ class Evaluator:
     def _ask(self, reading: Reading, space: str, cell: Cell) -> Answer:
         place = {number: position for position, number in enumerate(cell.rules)}
         place[DEFAULT_RULE] = DEFAULT_RULE
-        columns, single = (MSR_COLUMNS, MSR_COLUMNS) if space == MSR else (IO_COLUMNS, (IN1, OUT1))
+        columns = MSR_COLUMNS if space == MSR else IO_COLUMNS
         chains = {column: tuple([place[number] for number in chain(reading, column, cell.lo)]) for column in columns}
-        exits = {
-            target: {column: _exits(reading, column, cell.lo, target) for column in single}
-            for target in self.targets
-            if space == MSR or target in PORT_IMAGE
-        }
-        return Answer(len(self._answers), chains, exits)
-
-    def wide(self, sheet: Sheet, touched: tuple[int, ...], port: int, width: int) -> Verdict:
-        """Whether the accesses at a port exit. touched: numbers of the answers of the ports it touches."""
-        found = self._wide.get((width, touched))
-        if found is None:
-            reading = sheet.near([cell for cell, _ in sheet.within(port, port + len(touched) - 1)])
-            found = self._wide[width, touched] = {
-                (target, column): _exits(reading, column, port, target)
+        if space == MSR:
+            bits = {
+                target: {column: _exits(reading, column, cell.lo, target) for column in MSR_COLUMNS}
                 for target in self.targets
-                if target in PORT_IMAGE
-                for column in IO_COLUMNS
-                if COLUMN_WIDTHS[column] == width
             }
-        return found
+        else:
+            held = {IN1: port_traps(reading, cell.lo)}
+            bits = dict.fromkeys(self.targets & PORT_IMAGE.keys(), held)
+        return Answer(len(self._answers), chains, bits)
 
 
-def _exits(reading: Reading, column: int, address: int, target: str) -> bool:
-    return judge(reading, Access(KIND_NAMES[column], address, COLUMN_WIDTHS[column]), target).exits
+def _exits(reading: Reading, column: int, msr: int, target: str) -> bool:
+    return judge(reading, Access(KIND_NAMES[column], msr), target).exits
 
 
 Held = tuple[Cell, Answer]
@@ -132,7 +115,8 @@ class Sheet:
         self._chains: dict[tuple[tuple[int, ...], ...], Chains] = {}
         self._held: dict[tuple[tuple[tuple[int, ...], ...], int], bool] = {}
         self._images: dict[tuple[str, str], int] = {}
-        self._starts: dict[int, dict[tuple[str, int], int]] = {}
+        self._meetings: dict[int, dict[tuple[bool, ...], int]] = {}
+        """By width; one for all targets, for a port's bit is the same for each."""
 
     # where
 
@@ -190,7 +174,7 @@ class Sheet:
     def denied(self, column: int) -> Intervals:
         """MSRs whose access KVM must let exit."""
         pairs = zip(self.cells, self.answers, strict=True)
-        return normal((cell.lo, cell.hi) for cell, answer in pairs if answer.exits["kvm"][column])
+        return normal((cell.lo, cell.hi) for cell, answer in pairs if answer.bits["kvm"][column])
 
     def image(self, target: str, name: str) -> int:
         """The bits of an image that hardware consults, as one number; the others are 0."""
@@ -210,9 +194,9 @@ class Sheet:
         return number(text)
 
     def stretch(self, target: str, column: int, first: int, last: int) -> bytes:
-        """One character an address of first..last: whether the accesses of a column exit (for ports: of width 1)."""
+        """One character an address of first..last: whether the bit of a column is set."""
         return row(
-            (max(cell.lo, first), min(cell.hi, last), answer.exits[target][column])
+            (max(cell.lo, first), min(cell.hi, last), answer.bits[target][column])
             for cell, answer in self.within(first, last)
         )
 
@@ -223,26 +207,13 @@ class Sheet:
 
     # wide accesses
 
-    def starts(self, target: str, column: int) -> int:
-        """The start ports whose accesses exit in a port column, as one number."""
-        width = COLUMN_WIDTHS[column]
-        if width not in self._starts:
-            self._starts[width] = self.start_numbers(width)
-        return self._starts[width][target, column]
-
-    def start_numbers(self, width: int) -> dict[tuple[str, int], int]:
-        """The same for every target and column of a width."""
-        return starts.numbers(self.start_rows(0, self.last, width))
-
-    def start_rows(self, lo: int, hi: int, width: int) -> dict[tuple[str, int], bytes]:
-        """The rows of start ports lo..hi, of every target and column of a width."""
-        end = min(hi + width - 1, self.last)
-        pieces = ((max(cell.lo, lo), min(cell.hi, end), answer.number) for cell, answer in self.within(lo, end))
-        found, counts, places = starts.runs(pieces, width, self.last)
-        verdicts = {touched: self.evaluator.wide(self, touched, port, width) for touched, port in places.items()}
-        rows = starts.rows(found, counts, verdicts)
-        # Where the space ends, so do all accesses: there may be more start ports than were asked for.
-        return rows if hi == self.last else {key: text[: hi - lo + 1] for key, text in rows.items()}
+    def starts(self, target: str, width: int) -> int:
+        """The start ports whose accesses of a width exit, as one number. The same for both directions."""
+        if width not in self._meetings:
+            name = PORT_IMAGE[target]
+            self._meetings[width] = meetings(port_bits(name, self.image(target, name)), width)
+        exiting = [ports for bits, ports in self._meetings[width].items() if port_exits(target, bits, width)]
+        return reduce(or_, exiting, 0)
 
 
 def _number(ranked: tuple[Rank, Rule]) -> int:

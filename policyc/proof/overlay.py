@@ -38,7 +38,7 @@ class Overlay(Sheet):
         self.answers = [self.evaluator.answer(self, cell) for cell in self.cells]
         self.changed: Intervals = normal((cell.lo, cell.hi) for cell in mine)
         self._images = {}
-        self._starts = {}
+        self._meetings = {}
 
     def ranked(self, number: int) -> tuple[Rank, Rule]:
         return self._ranked.get(number) or self.below.ranked(number)
@@ -92,7 +92,7 @@ class Overlay(Sheet):
 
     def denied(self, column: int) -> Intervals:
         held = zip(self.cells, self.answers, strict=True)
-        own = normal((cell.lo, cell.hi) for cell, answer in held if answer.exits["kvm"][column])
+        own = normal((cell.lo, cell.hi) for cell, answer in held if answer.bits["kvm"][column])
         return union(subtract(self.below.denied(column), self.changed), own)
 
     def written(self, target: str, name: str) -> int:
@@ -106,21 +106,6 @@ class Overlay(Sheet):
                     first = strip.start + (lo - strip.first) * strip.step
                     value = put(value, first, strip.step, self.stretch(target, strip.column, lo, hi))
         return value
-
-    def start_numbers(self, width: int) -> dict[tuple[str, int], int]:
-        touching = normal((max(0, lo - width + 1), hi) for lo, hi in self.changed)
-        patches = [(lo, self.start_rows(lo, hi, width)) for lo, hi in touching]
-        made: dict[tuple[int, ...], int] = {}
-        out: dict[tuple[str, int], int] = {}
-        for key in next(iter(patches))[1]:
-            value = self.below.starts(*key)
-            same = (id(value), *[id(rows[key]) for _, rows in patches])
-            if same not in made:
-                for lo, rows in patches:
-                    value = put(value, lo, 1, rows[key])
-                made[same] = value
-            out[key] = made[same]
-        return out
 
 
 def _joined(own: Cell, below: Sheet) -> Iterator[Cell]:

@@ -12,9 +12,10 @@ How all of 2^32 MSRs and 65,536 ports are compared in milliseconds, and why noth
 * Cells only say what is *expected*. What is *found* is never cut: the expected bits are written out address by address
   and the image is compared with them as one number; a wrong bit is a difference wherever it lies. The map's runs are
   compared whole with the cells' chains, and must cover the space without gap.
-* A wide port access touches up to four cells. Start ports whose accesses lie in one cell have its verdict; all others
-  lie at most three below a cell's end, and the evaluator is asked about those of every combination of cells. What the
-  hardware does is computed from the image by or-ing each start port's bits.
+* A wide port access exits by the bits of the ports it touches: the evaluator says so in two steps (port_traps, then
+  port_exits), and reads of a port nothing but its bit in the second. The first is asked about each cell, the second
+  about each combination of set and clear bits that any start port meets, and the answer holds for all that meet it.
+  What the hardware does is computed from the image by or-ing each start port's bits.
 * Conditions: a bit cannot depend on a written value, so it is compared as it is. The decision map keeps the order in
   which rules are asked; this chain is compared with the evaluator's. From equal chains follow equal verdicts for every
   value and CPL: the decision is the chain's first rule whose conditions hold (rule 4 of the law).
@@ -54,6 +55,7 @@ __all__ = ["Compared", "Images", "Mismatch", "Proof", "ProofError", "prove"]
 
 Images = Mapping[str, tuple[Image, ...]]
 """By target, the images of one variant."""
+PORT_WIDTHS = sorted({COLUMN_WIDTHS[column] for column in IO_COLUMNS})
 
 
 def prove(policy: Policy, maps: Mapping[Variant, DecisionMap], images: Mapping[Variant, Images]) -> Proof:
@@ -79,14 +81,13 @@ def prove(policy: Policy, maps: Mapping[Variant, DecisionMap], images: Mapping[V
 
 def _counts(targets: list[str], variants: int) -> tuple[Compared, ...]:
     """Accesses compared. KVM has no image for ports; a target's MSRs without a bit are the map's alone."""
-    widths = len({COLUMN_WIDTHS[column] for column in IO_COLUMNS})
     out = [Compared("map", kind, (MSR_LAST + 1) * variants) for kind in ("rdmsr", "wrmsr")]
-    out += [Compared("map", kind, PORTS * widths * variants) for kind in ("in", "out")]
+    out += [Compared("map", kind, PORTS * len(PORT_WIDTHS) * variants) for kind in ("in", "out")]
     for target in targets:
         msrs = MSR_LAST + 1 if target == "kvm" else consulted(MSR_IMAGE[target]).bit_count() // 2
         out += [Compared(target, kind, msrs * variants) for kind in ("rdmsr", "wrmsr")]
         if target in PORT_IMAGE:
-            out += [Compared(target, kind, PORTS * widths * variants) for kind in ("in", "out")]
+            out += [Compared(target, kind, PORTS * len(PORT_WIDTHS) * variants) for kind in ("in", "out")]
     return tuple(out)
 
 
@@ -173,12 +174,13 @@ def _bit(value: int) -> str:
 def _compare_wide(variant: Variant, target: str, sheet: Sheet, name: str, data: bytes, findings: Findings) -> None:
     """Every start port at every width: what the processor makes of the image's bits is what the evaluator says."""
     bits = port_bits(name, int.from_bytes(data, "little"))
-    for column in IO_COLUMNS:
-        # Intel SDM vol. 3C 25.1.3: an access that wraps around the port space exits. AMD's has bits for it.
-        expected = sheet.starts(target, column)
-        wrong = exits(bits, COLUMN_WIDTHS[column], target == "vmx") ^ expected
-        for port in positions(wrong) if wrong else ():
-            value = expected >> port & 1
+    # Intel SDM vol. 3C 25.1.3: an access that wraps around the port space exits. AMD's has bits for it.
+    expected = {width: sheet.starts(target, width) for width in PORT_WIDTHS}
+    wrong = {width: exits(bits, width, target == "vmx") ^ expected[width] for width in PORT_WIDTHS}
+    for column in IO_COLUMNS if any(wrong.values()) else ():
+        width = COLUMN_WIDTHS[column]
+        for port in positions(wrong[width]):
+            value = expected[width] >> port & 1
             words = ("does not exit", "exits")
             findings.add(Mismatch(variant, name, _access(column, port), words[value], words[1 - value]))
 

@@ -122,6 +122,22 @@ def port_bits(image: str, data: int) -> int:
     return out
 
 
+def meetings(bits: int, width: int) -> dict[tuple[bool, ...], int]:
+    """By the bits that an access of a width finds at the ports it touches, lowest first, the start ports where it finds
+    these: port n at bit n. An access that runs past the last port touches fewer."""
+    ports = (1 << PORTS) - 1
+    out: dict[tuple[bool, ...], int] = {(): ports}
+    for offset in range(width):
+        there, set_ = ports >> offset, (bits & ports) >> offset
+        split: dict[tuple[bool, ...], int] = {}
+        for found, starts in out.items():
+            for longer, where in ((found, ports ^ there), ((*found, True), set_), ((*found, False), there ^ set_)):
+                if starts & where:
+                    split[longer] = split.get(longer, 0) | starts & where
+        out = split
+    return out
+
+
 def exits(bits: int, width: int, past_exits: bool) -> int:
     """From the ports' bits, which start ports exit at a width: those with any of their ports' bits set.
 

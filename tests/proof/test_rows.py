@@ -7,7 +7,7 @@ import random
 import pytest
 
 from policyc.proof.evaluate import msr_place, port_place
-from policyc.proof.rows import SIZES, consulted, exits, holder, number, port_bits, positions, row, strips
+from policyc.proof.rows import SIZES, consulted, exits, holder, meetings, number, port_bits, positions, row, strips
 
 MSRS = {"vmx": ("msr.bin", (0, 0xC0000000)), "svm": ("msrpm.bin", (0, 0xC0000000, 0xC0010000))}
 PORTS = {"vmx": ("io.bin", 0x10000), "svm": ("iopm.bin", 0x10003)}
@@ -73,3 +73,16 @@ def test_a_start_port_exits_where_any_touched_bit_is_set(width, past_exits) -> N
         past = past_exits and start + width > 0x10000
         assert bool(found >> start & 1) == (past or any(port in ports for port in range(start, start + width)))
     assert found < 1 << 0x10000
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_every_start_port_is_among_those_that_find_what_it_finds(width) -> None:
+    rng = random.Random(width)
+    ports = {rng.randrange(0x10003) for _ in range(300)} | {0, 0xFFFC, 0xFFFE, 0x8000, 0x10001}
+    ports |= set(range(0x4000, 0x4100))
+    found = meetings(sum(1 << port for port in ports), width)
+    assert all(len(bits) == width or starts >> 0x10000 - width + 1 for bits, starts in found.items())
+    for start in range(0x10000):
+        bits = tuple(port in ports for port in range(start, min(start + width, 0x10000)))
+        assert [each for each, starts in found.items() if starts >> start & 1] == [bits]
+    assert all(0 < starts < 1 << 0x10000 for starts in found.values())
