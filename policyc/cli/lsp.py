@@ -21,7 +21,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: Arguments) -> int:
-    """Until the editor says exit, or is gone: 0, or 1 if it says exit without shutdown."""
+    """Until the editor says exit, or is gone: 0, or 1 if it says exit without shutdown. 141 where it reads no more."""
     try:
         import pygls as _pygls
     except ImportError:

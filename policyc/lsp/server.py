@@ -21,6 +21,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from policyc import __version__
+from policyc.cli.frame import READER_GONE
 from policyc.imports import STD
 from policyc.lsp import completion, hover, layout, mend, navigate
 from policyc.lsp.documents import MOST_OPEN, Document, path_of, uri_of
@@ -435,11 +436,38 @@ class _Input:
         return self._stream.read(size) if size <= LARGEST_MESSAGE else b""
 
 
+class _Output:
+    """Standard output; where its reader is gone, so is the editor, and the process ends.
+
+    At once, as the thread that waits for the editor's next message would not let it end otherwise.
+    """
+
+    def __init__(self, stream: BinaryIO, end: Callable[[], None]) -> None:
+        self._stream, self._end = stream, end
+
+    def write(self, message: bytes) -> None:
+        try:
+            self._stream.write(message)
+            self._stream.flush()
+        except ConnectionError:  # A pipe without its other end, or a socket: editors have either.
+            self._end()
+            os._exit(READER_GONE)
+
+    def flush(self) -> None:
+        """Nothing is left to write: pygls flushes after each message."""
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 def serve(database: tuple[str, ...]) -> int:
-    """Serve standard input and output until the editor says exit or is gone; 1 if it says exit without shutdown."""
+    """Serve standard input and output until the editor says exit or is gone; 1 if it says exit without shutdown.
+
+    Where the editor reads no more, the process has ended instead.
+    """
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     server = Server(database)
-    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    output = _Output(os.fdopen(os.dup(sys.stdout.fileno()), "wb"), server.reviewer.end)
     sys.stdout = sys.stderr  # What anybody prints must not come between the messages.
     try:
         server.start_io(_Input(sys.stdin.buffer), output)  # type: ignore[arg-type]

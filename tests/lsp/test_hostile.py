@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lsp.editor import ROOT
 
 URI = "file:///nowhere/vm.pol"
@@ -185,3 +187,22 @@ def test_the_folder_of_the_editor_lends_no_modules(tmp_path: Path) -> None:
         seen += session.stdout.read1(65536)
     session.communicate(BYE, timeout=30)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("said", [opened("default exit\n"), BYE], ids=["findings", "an answer"])
+def test_an_editor_that_reads_no_more_ends_the_server_quietly(said: bytes) -> None:
+    """Its writing end is still open: the server's thread that waits for the next message would wait for ever."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "policyc", "lsp"], cwd=ROOT, env=ENVIRONMENT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as session:  # fmt: skip
+        assert session.stdin is not None
+        assert session.stdout is not None
+        assert session.stderr is not None
+        session.stdin.write(HELLO)
+        session.stdin.flush()
+        assert session.stdout.read1()
+        session.stdout.close()
+        session.stdin.write(said)
+        session.stdin.flush()
+        assert (session.wait(timeout=60), session.stderr.read()) == (141, b"")
