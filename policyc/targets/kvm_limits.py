@@ -17,7 +17,7 @@ from policyc.semantics.wording import brief
 from policyc.targets.kvm_filter import X2APIC, default_denies, denied, packed
 from policyc.targets.packing import Range
 from policyc.targets.traps import chain_traps
-from policyc.targets.windows import IN_REMEDY, access_words, listed
+from policyc.targets.windows import IN_REMEDY, access_words, listed, within
 from policyc.vocabulary.access import IO_COLUMNS, MSR_COLUMNS, MSR_LAST, MSR_READ, MSR_WRITE
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
 from policyc.vocabulary.intervals import Interval, Intervals, contains, intersect, normal, size, subtract, union
@@ -49,13 +49,12 @@ def _x2apic(policy: Policy, maps: tuple[DecisionMap, ...]) -> list[Diagnostic]:
     for decisions in maps:
         default = decisions.defaults.msr
         for column in MSR_COLUMNS:
-            for run in decisions.columns[column]:
-                for part in intersect(((run.lo, run.hi),), X2APIC):
-                    for number in run.chain:
-                        if number != DEFAULT_RULE and policy.rules[number].traps:
-                            by_rule.setdefault(number, []).append(part)
-                        elif number == DEFAULT_RULE and default.traps:
-                            by_default.setdefault(default, []).append(part)
+            for lo, hi, chain in within(decisions.columns[column], X2APIC):
+                for number in chain:
+                    if number != DEFAULT_RULE and policy.rules[number].traps:
+                        by_rule.setdefault(number, []).append((lo, hi))
+                    elif number == DEFAULT_RULE and default.traps:
+                        by_default.setdefault(default, []).append((lo, hi))
     rules = [policy.rules[number] for number in sorted(by_rule)]
     return [
         *(_rule_on_x2apic(rule, normal(by_rule[rule.number])) for rule in rules),
@@ -101,14 +100,14 @@ def _opened_ports(policy: Policy, maps: tuple[DecisionMap, ...]) -> list[Diagnos
     """T503: ``allow io`` rules that promise a port without an exit, in any variant."""
     opened: dict[int, list[Interval]] = {}
     for decisions in maps:
-        for column in IO_COLUMNS:
-            for run in decisions.columns[column]:
-                if run.chain != (DEFAULT_RULE,) and not chain_traps(
-                    policy.rules, run.chain, decisions.defaults.io.traps
-                ):
-                    for number in run.chain:
+        default = decisions.defaults.io.traps
+        # Columns that no rule tells apart share their runs.
+        for runs in {id(each): each for each in map(decisions.columns.__getitem__, IO_COLUMNS)}.values():
+            for lo, hi, chain in runs:
+                if chain != (DEFAULT_RULE,) and not chain_traps(policy.rules, chain, default):
+                    for number in chain:
                         if number != DEFAULT_RULE:
-                            opened.setdefault(number, []).append((run.lo, run.hi))
+                            opened.setdefault(number, []).append((lo, hi))
     said = []
     for number in sorted(opened):
         rule, part = policy.rules[number], normal(opened[number])
@@ -237,7 +236,7 @@ def _decider(policy: Policy, decisions: DecisionMap, msr: int) -> Rule | None:
 
 
 def _run_at(runs: tuple[Run, ...], address: int) -> Run:
-    return next(run for run in runs if run.lo <= address <= run.hi)
+    return next(within(runs, ((address, address),)))
 
 
 def _place(rule: Rule | None, decisions: DecisionMap) -> Span | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Rule
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from policyc.semantics.policy import DEFAULT_RULE, DecisionMap, Policy, Rule, Run
 from policyc.semantics.wording import brief
 from policyc.targets.traps import chain_traps
 from policyc.vocabulary.access import (
@@ -19,7 +22,7 @@ from policyc.vocabulary.access import (
     WIDTHS,
 )
 from policyc.vocabulary.diagnostic import INFO, Diagnostic, error
-from policyc.vocabulary.intervals import Interval, Intervals, contains, intersect, normal, size, subtract
+from policyc.vocabulary.intervals import Interval, Intervals, intersect, normal, size, subtract
 
 SHOWN = 4
 """Intervals that one message lists before it says how many more there are."""
@@ -47,6 +50,19 @@ def access_words(columns: int) -> str:
     return direction + ("" if len(widths) == len(WIDTHS) else f" width {', '.join(widths)}")
 
 
+def within(runs: tuple[Run, ...], part: Intervals) -> Iterator[Run]:
+    """The runs as far as they lie in the part. Runs outside are not looked at."""
+    for lo, hi in part:
+        for at in range(bisect_left(runs, lo, key=_last), len(runs)):
+            if runs[at].lo > hi:
+                break
+            yield Run(max(lo, runs[at].lo), min(hi, runs[at].hi), runs[at].chain)
+
+
+def _last(run: Run) -> int:
+    return run.hi
+
+
 def without_bit(policy: Policy, maps: tuple[DecisionMap, ...], processor: str, windows: Intervals) -> list[Diagnostic]:
     """T501, one per rule: an error for an ``allow`` that the processor cannot keep, an info for an ``intercept``.
 
@@ -57,16 +73,13 @@ def without_bit(policy: Policy, maps: tuple[DecisionMap, ...], processor: str, w
     opened: dict[int, list[Interval]] = {}
     for decisions in maps:
         for column in MSR_COLUMNS:
-            for run in decisions.columns[column]:
-                if run.chain == (DEFAULT_RULE,):
+            for lo, hi, chain in within(decisions.columns[column], outside):
+                if chain == (DEFAULT_RULE,):
                     continue
-                part = intersect(((run.lo, run.hi),), outside)
-                if not part:
-                    continue
-                asked.update(run.chain)
-                if not chain_traps(policy.rules, run.chain, decisions.defaults.msr.traps):
-                    for number in run.chain:
-                        opened.setdefault(number, []).extend(part)
+                asked.update(chain)
+                if not chain_traps(policy.rules, chain, decisions.defaults.msr.traps):
+                    for number in chain:
+                        opened.setdefault(number, []).append((lo, hi))
     said = []
     for rule in policy.rules:
         if rule.number in opened:
@@ -134,5 +147,5 @@ def past_last_port(policy: Policy) -> list[Diagnostic]:
             severity=INFO,
         )
         for rule in policy.rules
-        if rule.space == IO and contains(rule.ranges, PORT_LAST)
+        if rule.space == IO and rule.ranges and rule.ranges[-1][1] == PORT_LAST
     ]

@@ -92,6 +92,7 @@ def test_a_range_that_ends_at_the_last_port_is_explained(name, verb) -> None:
     assert marked(found)[2] == "0xfff8..0xffff"
     assert "past 0xffff" in found.message
     assert problems(name, f"default passthrough\n{verb} io 0xfff8..0xfffe\n") == []
+    assert problems(name, f"default passthrough\n{verb} io 0xffff except 0xffff\n") == []
 
 
 def test_kvm_cannot_trap_an_x2apic_msr_by_rule() -> None:
