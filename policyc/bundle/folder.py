@@ -6,6 +6,8 @@ import errno
 import os
 import stat
 
+from policyc.syntax.files import note
+
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -65,6 +67,7 @@ def read_below(handle: int, path: str, limit: int) -> bytes:
         file = os.open(name, _OPEN_FILE, dir_fd=at)
         opened.append(file)
         state = os.fstat(file)
+        note(state)
         if not stat.S_ISREG(state.st_mode):
             raise OddFolder(f"{path} is not a regular file")
         if state.st_size > limit:

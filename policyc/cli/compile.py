@@ -45,10 +45,12 @@ def run(args: Arguments) -> int:
     from time import perf_counter
 
     from policyc.cli import console
+    from policyc.syntax.files import watch
     from policyc.vocabulary.diagnostic import PolicyError
 
     if args.emit == "ir":
         return _emit(args)
+    watch()
     start = perf_counter()
     try:
         compilation = policies.compiled(args, args.policy)
@@ -57,7 +59,9 @@ def run(args: Arguments) -> int:
         return 1
     place = _default_place(args.policy) if args.output is None else args.output
     from policyc.bundle.write import write_bundle
+    from policyc.cli.output import spare
 
+    spare(place)
     write_bundle(place, compilation.files)
     seconds = perf_counter() - start
     if args.format == "json":

@@ -32,14 +32,17 @@ def arguments(parser: Parser) -> None:
         "images", metavar="IMAGE", nargs="+", help="images, or text that shows one; - reads standard input"
     )
     parser.add_argument("--as", dest="kind", choices=images.AS, help="what the image is, where its size does not say")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the policy here instead of to standard output")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the policy here; - prints it, as without this")
     policies.add_database(parser)
 
 
 def run(args: Arguments) -> int:
     from policyc.analyses.decompile import Contradiction, decompile
+    from policyc.cli import output
+    from policyc.syntax.files import watch
     from policyc.vocabulary.diagnostic import UnreadableError
 
+    watch()
     names = policies.database(args)
     given = [images.load(word, args.kind) for word in args.images]
     kinds = [exits.image for exits, _ in given]
@@ -58,11 +61,7 @@ def run(args: Arguments) -> int:
             sys.stderr.write(
                 f"policyc: {kind}: {bytes_differ:,} bytes that decide nothing are not as policyc writes them\n"
             )
-    if args.output is None:
-        sys.stdout.write(text)
-    else:
-        with open(args.output, "w", encoding="utf-8") as stream:
-            stream.write(text)
+    output.write("-" if args.output is None else args.output, text)
     return 0
 
 

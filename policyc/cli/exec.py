@@ -58,12 +58,15 @@ def run(args: Arguments) -> int:
     from contextlib import ExitStack, closing, nullcontext
 
     from policyc import runtime
+    from policyc.cli.output import spare
     from policyc.runtime.auto import read_auto
     from policyc.runtime.control import Server
     from policyc.runtime.endings import INTERRUPTED
     from policyc.runtime.governed import Governed
+    from policyc.syntax.files import watch
     from policyc.vocabulary.diagnostic import UnreadableError
 
+    watch()
     names = policies.database(args)
     try:
         autos = tuple(read_auto(each, names) for each in args.auto)
@@ -73,6 +76,7 @@ def run(args: Arguments) -> int:
     with ExitStack() as stack:
         stream = sys.stderr
         if args.report is not None:
+            spare(args.report)
             try:
                 stream = stack.enter_context(open(args.report, "w", encoding="utf-8"))
             except OSError as reason:

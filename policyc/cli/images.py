@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,16 @@ def load(word: str, kind: str | None) -> tuple[Exits, bytes]:
     from policyc.analyses.dumps import bytes_of
     from policyc.analyses.images import kinds_of, read_image
     from policyc.cli.subjects import unless_plain
+    from policyc.syntax.files import note, note_stdin
     from policyc.vocabulary.diagnostic import UnreadableError
 
     if word == "-":
         data = sys.stdin.buffer.read(_LARGEST)
+        note_stdin()
     else:
         with open(word, "rb") as stream:
             data = stream.read(_LARGEST)
+            note(os.fstat(stream.fileno()))
     if not kinds_of(data) or _textual(data):
         shown = bytes_of(data.decode("utf-8", "replace"))
         data = data if shown is None else shown

@@ -82,8 +82,9 @@ def _reason(word: str) -> tuple[str, str]:
 def run(args: Arguments) -> int:
     """Every policy is looked at, whatever is found in others; the worst of their exit codes counts."""
     from policyc.cli.lintconfig import Configs
-    from policyc.syntax.files import read_stdin
+    from policyc.syntax.files import read_stdin, watch
 
+    watch()
     _together(args)
     for name in ("extend_select", "ignore"):
         setattr(args, name, getattr(args, name) or ())
@@ -187,11 +188,10 @@ def _renamed(baseline: str) -> Callable[[str], str]:
 def _write_baseline(path: str, found: Sequence[Diagnostic]) -> None:
     import json
 
-    from policyc.cli.rewriting import replace
+    from policyc.cli import output
     from policyc.lint.baseline import to_fields
 
-    text = json.dumps(to_fields(found, _renamed(path)), indent=2) + "\n"
-    replace(path, text.encode())
+    output.write(path, json.dumps(to_fields(found, _renamed(path)), indent=2) + "\n")
 
 
 def without_known(path: str, result: Verdict) -> Verdict:

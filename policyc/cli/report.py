@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from policyc.cli import policies
@@ -50,12 +49,15 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: Arguments) -> int:
+    from policyc.cli import output
     from policyc.cli.console import Progress
     from policyc.reports.drawing import drawing
     from policyc.reports.page import page
+    from policyc.syntax.files import watch
 
+    watch()
     words = _words(args)
-    place = _place(args, words)
+    place = f"{_stem(words[-1])}.html" if args.output is None else args.output
     with Progress(f"drawing {words[-1]}"):
         names = policies.database(args)
         chosen = [*[None] * (len(words) - 1), args.profile]
@@ -63,7 +65,7 @@ def run(args: Arguments) -> int:
         _comparable(words, subjects)
         findings = None if args.no_findings else _findings(words[-1], subjects[-1], names)
         text = page([_called(word) for word in words], drawing(subjects, names, findings))
-    _write(place, text)
+    output.write(place, text)
     return 0
 
 
@@ -95,23 +97,6 @@ def _stem(word: str) -> str:
 
     path = word.split(":", 2)[-1] if word.startswith(GIT) else os.path.abspath(word)
     return os.path.splitext(os.path.basename(path))[0]
-
-
-def _place(args: Arguments, words: Sequence[str]) -> str:
-    """Where the page goes: never in the place of what it is made of, nor among the files of a bundle, which its
-    manifest counts."""
-    place: str = f"{_stem(words[-1])}.html" if args.output is None else args.output
-    if not place:
-        raise UsageError("`--output` names no file", "`-` prints the page")
-    real = os.path.realpath(place)
-    for word in words if place != "-" else ():
-        read = os.path.realpath(word)
-        bundle = os.path.exists(os.path.join(read, "manifest.json"))
-        if bundle and os.path.commonpath((read, real)) == read:
-            raise UsageError(f"{place} would lie in the bundle {word}", "say where else the page goes: -o report.html")
-        if os.path.exists(real) and os.path.exists(read) and os.path.samefile(real, read):
-            raise UsageError(f"{place} is what is drawn", "say where else the page goes: -o report.html")
-    return place
 
 
 # what is drawn
@@ -239,19 +224,3 @@ def _of_bundle(drawn: Subject, settings: Settings, names: Database) -> Findings:
     )  # fmt: skip
     note = "A bundle has no text: findings about wording, and waivers, are seen where the policy itself is drawn."
     return Findings(tuple(findings(subject, settings)), note)
-
-
-# output
-
-
-def _write(place: str, text: str) -> None:
-    """Whole or not at all; what is no regular file, such as a pipe, is written to."""
-    from policyc.cli.rewriting import replace
-
-    if place == "-":
-        sys.stdout.write(text)
-    elif os.path.exists(place) and not os.path.isfile(place):
-        with open(place, "w", encoding="utf-8") as stream:
-            stream.write(text)
-    else:
-        replace(place, text.encode("utf-8"))

@@ -51,6 +51,7 @@ def two(words: list[str], against: str | None) -> list[str]:
 def load(word: str, names: Database, kind: str | None = None) -> Subject:
     """What a word names; kind: what a raw image is, as ``--as`` says. Raises what reading it raises."""
     from policyc.analyses.images import kinds_of
+    from policyc.syntax.files import note
 
     if word.startswith(GIT):
         return Subject(word, _of_revision(word, names))
@@ -63,6 +64,7 @@ def load(word: str, names: Database, kind: str | None = None) -> Subject:
     if word != "-" and not word.endswith(".pol") and os.path.isfile(word):
         with open(word, "rb") as stream:
             data = stream.read(1 << 24)
+            note(os.fstat(stream.fileno()))
         if kinds_of(data):
             return Subject(word, None, None, unless_plain(word, data, kind), data)
     return Subject(word, policy_side(word, names))

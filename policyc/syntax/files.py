@@ -10,6 +10,35 @@ from policyc.vocabulary.diagnostic import UnreadableError
 LIMIT = 16 << 20
 """Bytes of one policy file. 100,000 rules of 60 characters are 6 MB."""
 
+_read: set[tuple[int, int]] | None = None
+"""Device and inode of what was read since watch(); None where nobody wants to know."""
+
+
+def watch() -> None:
+    """Remember the files that are read from now on, whoever reads them: was_read() answers.
+
+    For the whole process: what a command reads is known to readers at the bottom of every layer, and an output that
+    destroys its own source must not depend on one of them having told.
+    """
+    global _read
+    _read = set()
+
+
+def note(found: os.stat_result) -> None:
+    """What a reader has opened. A terminal or a pipe is nothing that an output could destroy."""
+    if _read is not None and stat.S_ISREG(found.st_mode):
+        _read.add((found.st_dev, found.st_ino))
+
+
+def was_read(path: str) -> bool:
+    """Whether what the path leads to was read since watch(), under this name or another."""
+    assert _read is not None, "watch() comes before what is read"
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return (found.st_dev, found.st_ino) in _read
+
 
 def read_file(path: str, limit: int = LIMIT) -> bytes:
     """All bytes of a regular file of at most ``limit`` bytes.
@@ -23,6 +52,7 @@ def read_file(path: str, limit: int = LIMIT) -> bytes:
         raise UnreadableError(f"cannot read {_shown(path)}: {_why(reason)}") from None
     try:
         found = os.fstat(handle)
+        note(found)
         if not stat.S_ISREG(found.st_mode):
             raise UnreadableError(f"cannot read {_shown(path)}: it is {_kind(found.st_mode)}, not a file")
         if found.st_size > limit:
@@ -45,11 +75,22 @@ def read_stdin(limit: int = LIMIT) -> bytes:
 
     try:
         data = sys.stdin.buffer.read(limit + 1)
+        note_stdin()
     except (OSError, ValueError, AttributeError) as reason:
         raise UnreadableError(f"cannot read standard input: {reason}") from None
     if len(data) > limit:
         raise UnreadableError(_too_large("-", limit))
     return data
+
+
+def note_stdin() -> None:
+    """Standard input was read: perhaps it is a file."""
+    import sys
+
+    try:
+        note(os.fstat(sys.stdin.fileno()))
+    except (OSError, ValueError):
+        return  # a test's, which is no file
 
 
 def _too_large(path: str, limit: int) -> str:
