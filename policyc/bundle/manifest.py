@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from policyc import __version__
+from policyc.analyses.excess import Excess, excess
 from policyc.analyses.obligations import Obligation, Registers, obligations
-from policyc.analyses.summary import Excess, summarise
 from policyc.bundle.layout import FileEntry, Layout
 from policyc.bundle.read import FORMAT_VERSION, MANIFEST, MAX_BUNDLE, MAX_MANIFEST
 from policyc.proof.mismatch import Proof
@@ -117,7 +117,7 @@ def _variant(
         },
         "decisions": {name: runs.number(each) for name, each in zip(COLUMN_NAMES, decisions.columns, strict=True)},
         "images": contents.layout.paths[variant],
-        "excess": _excess(summarise(policy, decisions).excess),
+        "excess": _excess(excess(policy, decisions)),
         "obligations": {
             name: owed.number(obligations(policy, decisions, name, contents.registers))
             for name in contents.selection.targets
@@ -125,13 +125,13 @@ def _variant(
     }
 
 
-def _excess(excess: Excess) -> dict[str, object]:
+def _excess(found: Excess) -> dict[str, object]:
     return {
-        "total": excess.total,
-        "width": excess.width,
-        "direction": excess.direction,
-        "past_last_port": excess.past_last_port,
-        "by_rule": excess.by_rule,
+        "total": found.total,
+        "width": found.width,
+        "direction": found.direction,
+        "past_last_port": found.past_last_port,
+        "by_rule": found.by_rule,
     }
 
 

@@ -166,15 +166,15 @@ def _trapped_ports(compilation: Compilation) -> int:
 
 def _excess(compilation: Compilation) -> dict[str, int] | None:
     """Of the first variant; None where no target has an I/O bitmap."""
-    from policyc.analyses.summary import summarise
+    from policyc.analyses.excess import excess
     from policyc.targets.registry import target
 
     if not any(target(name).io_bitmap for name in compilation.targets):
         return None
-    excess = summarise(compilation.policy, next(iter(compilation.maps.values()))).excess
+    found = excess(compilation.policy, next(iter(compilation.maps.values())))
     return {
-        "accesses": excess.total,
-        "direction": excess.direction,
-        "width": excess.width,
-        "past_last_port": excess.past_last_port,
+        "accesses": found.total,
+        "direction": found.direction,
+        "width": found.width,
+        "past_last_port": found.past_last_port,
     }

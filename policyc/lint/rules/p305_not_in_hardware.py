@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policyc.analyses.summary import summarise
+from policyc.analyses.excess import excess
 from policyc.lint.rule import Rule
 from policyc.lint.subject import Subject
 from policyc.lint.words import found
@@ -40,13 +40,13 @@ intercept io COM1_DATA -> log(rate=10), passthrough
 def check(subject: Subject) -> Iterator[Diagnostic]:
     if not subject.hardware:
         return
-    excess = dict(summarise(subject.policy, subject.maps[Variant()]).excess.by_rule)
+    shared = dict(excess(subject.policy, subject.maps[Variant()]).by_rule)
     for rule in subject.policy.rules:
-        if rule.space == IO and rule.columns != IO_MASK and rule.number in excess and subject.own(rule):
+        if rule.space == IO and rule.columns != IO_MASK and rule.number in shared and subject.own(rule):
             yield found(
                 RULE,
                 rule.span,
-                f"{excess[rule.number]:,} accesses exit beyond those of this rule: a port has one bit",
+                f"{shared[rule.number]:,} accesses exit beyond those of this rule: a port has one bit",
                 notes=("the bit covers both directions and every width; the handler passes the others on",),
                 helps=("nothing to change if these exits are rare",),
             )
