@@ -10,6 +10,8 @@ PREFIX_LENGTH = 24
 """Characters kept of a policy's name: with what is appended, names stay within the 63 that C11 5.2.4.1 promises."""
 
 _UNSAFE = re.compile(r"[^ -~]|\\")
+_APART = (("*/", "* /"), ("/*", "/ *"), ("??", "? ?"))
+_ODD = re.compile(r"[^ -~]|\\|\*/|/\*|\?\?")
 
 
 def comment(text: str) -> str:
@@ -18,8 +20,10 @@ def comment(text: str) -> str:
     Other characters, bidirectional marks among them, are written as ``<U+202E>``; so is the backslash, which would
     splice lines. ``*/``, ``/*`` and ``??`` (trigraphs) are taken apart.
     """
+    if not _ODD.search(text):
+        return text
     text = _UNSAFE.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
-    for sign, apart in (("*/", "* /"), ("/*", "/ *"), ("??", "? ?")):
+    for sign, apart in _APART:
         while sign in text:
             text = text.replace(sign, apart)
     return text

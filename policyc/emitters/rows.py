@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import NamedTuple, TypeVar
 
 from policyc.emitters import ctext
@@ -34,6 +35,7 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
     handlers: functions that ``forward`` names, and the space that each serves.
     """
     places = Places(policy)
+    deciders = tuple([_decider(number, each, places) for number, each in enumerate(laid.asked)])
     made = [
         _array("Conditions of rules.", "struct policyc_condition", f"{prefix}_conditions", laid.conditions, _condition),
         _array(
@@ -54,7 +56,7 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
             _comment("Rules to be asked in turn; one without a condition ends a chain."),
             "uint32_t",
             f"{prefix}_links",
-            _links(laid, places),
+            _links(laid, deciders),
         ),
     ]
     made.append(
@@ -66,7 +68,7 @@ def arrays(policy: Policy, laid: Layout, prefix: str, handlers: dict[str, str]) 
         )
     )
     for table in laid.tables:
-        made += _table(laid, table, prefix, places)
+        made += _table(laid, table, prefix, deciders)
     for space, cells in ((MSR, laid.msr_cells), (IO, laid.port_cells)):
         said = "Shadowed MSRs, and their words." if space == MSR else "Shadowed ports, and their bytes."
         made.append(_array(said, "struct policyc_cells", f"{prefix}_{space}_cells", cells, _cells))
@@ -107,7 +109,7 @@ class Places:
 
     def __init__(self, policy: Policy) -> None:
         self.files = {id(module.source): number for number, module in enumerate(policy.modules)}
-        self.names = [module.path for module in policy.modules]
+        self.names = [ctext.shortened(ctext.comment(module.path.rsplit("/", 1)[-1]), 24) for module in policy.modules]
 
     def file(self, span: Span | None) -> int:
         return 0 if span is None else self.files.get(id(span.source), 0)
@@ -116,17 +118,22 @@ class Places:
         """Empty where nobody wrote it."""
         if span is None or not self.names:
             return ""
-        name = self.names[self.file(span)].rsplit("/", 1)[-1]
-        return f"{ctext.shortened(ctext.comment(name), 24)}:{span.line}"
+        return f"{self.names[self.file(span)]}:{span.line}"
 
 
 def beside(code: str, comment: str) -> str:
     """A line of a table: a tab, the entry, a comment that ends before column 80."""
-    at = ctext.TAB + len(code)
-    stop = max(COMMENT_COLUMN, (at // ctext.TAB + 1) * ctext.TAB)
-    tabs = "\t" * -((at - stop) // ctext.TAB)
-    text = ctext.shortened(ctext.comment(comment), ctext.COLUMNS - stop - 6)
+    tabs, most = _room(len(code))
+    text = ctext.shortened(ctext.comment(comment), most)
     return f"\t{code}{tabs}/* {text} */" if text else f"\t{code}"
+
+
+@cache
+def _room(length: int) -> tuple[str, int]:
+    """The tabs behind an entry of that many characters, and how many a comment behind them may have."""
+    at = ctext.TAB + length
+    stop = max(COMMENT_COLUMN, (at // ctext.TAB + 1) * ctext.TAB)
+    return "\t" * -((at - stop) // ctext.TAB), ctext.COLUMNS - stop - 6
 
 
 def _comment(text: str) -> tuple[str, ...]:
@@ -201,16 +208,16 @@ def _rule(each: Asked, places: Places) -> Iterable[str]:
     yield beside(entry, " ".join(part for part in (places.text(each.span), each.title) if part))
 
 
-def _links(laid: Layout, places: Places) -> tuple[str, ...]:
+def _links(laid: Layout, deciders: Sequence[str]) -> tuple[str, ...]:
     lines = []
     for chain, first in laid.chains.items():
         for at, link in enumerate(chain, first):
             turn = "" if at == first else "else "
-            lines.append(beside(f"{link},", f"{at}: {turn}{_decider(link, laid, places)}"))
+            lines.append(beside(f"{link},", f"{at}: {turn}{deciders[link]}"))
     return tuple(lines)
 
 
-def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Array, Array]:
+def _table(laid: Layout, table: Table, prefix: str, deciders: Sequence[str]) -> tuple[Array, Array]:
     used = [profile for profile in laid.profiles for each in profile.classes if table.number in each.columns]
     columns = {column for p in used for c in p.classes for column in COLUMNS if c.columns[column] == table.number}
     said = ", ".join(COLUMN_NAMES[column] for column in sorted(columns))
@@ -218,9 +225,9 @@ def _table(laid: Layout, table: Table, prefix: str, places: Places) -> tuple[Arr
     digits = 8 if table.space == MSR else 4
     rows = []
     for run, first in zip(table.runs, table.links, strict=True):
-        text = " ".join(_decider(link, laid, places) for link in laid.links[first : first + len(run.chain)])
-        where = f"{run.lo:#0{digits + 2}x}..{run.hi:#0{digits + 2}x}"
-        rows.append(beside(f"{{ {run.hi:#0{digits + 2}x}, {first} }},", f"{where} {text}"))
+        text = " ".join([deciders[link] for link in laid.links[first : first + len(run.chain)]])
+        end = f"{run.hi:#0{digits + 2}x}"
+        rows.append(beside(f"{{ {end}, {first} }},", f"{run.lo:#0{digits + 2}x}..{end} {text}"))
     return (
         Array(_comment(f"For {said}."), "struct policyc_run", f"{name}_runs", tuple(rows)),
         Array(
@@ -252,9 +259,8 @@ def _packed(entries: Iterable[str]) -> tuple[str, ...]:
     return (*lines, f"\t{line}") if line else ()
 
 
-def _decider(link: int, laid: Layout, places: Places) -> str:
-    asked = laid.asked[link]
-    return "default" if asked.rule is None else places.text(asked.span) or f"rule {link}"
+def _decider(number: int, each: Asked, places: Places) -> str:
+    return "default" if each.rule is None else places.text(each.span) or f"rule {number}"
 
 
 def _cells(each: Cells) -> Iterable[str]:
