@@ -11,19 +11,31 @@ from policyc.lint.run import findings
 from policyc.lint.settings import Settings
 from policyc.lint.subject import STD, Subject
 from policyc.lint.waivers import Waived, complaints, judge
-from policyc.semantics.modules import Loaded
 from policyc.syntax import tree
 from policyc.vocabulary.diagnostic import Diagnostic, PolicyError
+from policyc.vocabulary.span import Source
+
+
+class File(NamedTuple):
+    """One of a policy's own files, without its tree: another process may hand it over. key: as of Loaded."""
+
+    key: str
+    source: Source
+    waivers: tuple[tree.Waiver, ...]
+
+    @property
+    def name(self) -> str:
+        return self.source.name
 
 
 class Reviewed(NamedTuple):
-    """What the rules found in one policy, before waivers. path: as given. files: the policy's own, trees and all; none
-    for a policy that does not compile, of which ``found`` then holds the errors."""
+    """What the rules found in one policy, before waivers. path: as given. files: the policy's own, the main one first;
+    none for a policy that does not compile, of which ``found`` then holds the errors."""
 
     path: str
     settings: Settings
     found: list[Diagnostic]
-    files: tuple[Loaded, ...]
+    files: tuple[File, ...]
 
     @property
     def compiles(self) -> bool:
@@ -51,7 +63,8 @@ def review(
         read.policy, judged.maps, judged.selection.targets, database, read.written,
         threat=settings.threat, platform=settings.platform,
     )  # fmt: skip
-    return Reviewed(path, settings, findings(subject, settings, judged.diagnostics), subject.files)
+    files = tuple(File(each.key, each.module.source, each.module.waivers) for each in subject.files)
+    return Reviewed(path, settings, findings(subject, settings, judged.diagnostics), files)
 
 
 def verdict(reviews: Sequence[Reviewed], today: str, *, waive: bool = True) -> Verdict:
@@ -71,12 +84,12 @@ def verdict(reviews: Sequence[Reviewed], today: str, *, waive: bool = True) -> V
         could = _could_run(each.settings)
         for file in each.files:
             # Whether a module's waiver is needed, only all of those who import it could tell.
-            left += complaints(file.module.waivers, each.settings, today, used, () if file.key else could)
+            left += complaints(file.waivers, each.settings, today, used, () if file.key else could)
     return Verdict(_once(left), waived, all(each.compiles for each in reviews))
 
 
 def _waivers(reviewed: Reviewed) -> list[tree.Waiver]:
-    return [waiver for file in reviewed.files for waiver in file.module.waivers]
+    return [waiver for file in reviewed.files for waiver in file.waivers]
 
 
 def _could_run(settings: Settings) -> list[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser, UsageError
+from policyc.vocabulary.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from policyc.cli.many import Done
     from policyc.database.names import Database
     from policyc.semantics.policy import Policy
     from policyc.vocabulary.diagnostic import Diagnostic
@@ -37,48 +38,65 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--check", action="store_true", help="list the files that would change; nothing is written")
     parser.add_argument("--diff", action="store_true", help="show what would change; nothing is written")
     policies.add_database(parser)
+    policies.add_jobs(parser)
+
+
+class Laid(NamedTuple):
+    """A policy and its new text, which has been held to it."""
+
+    source: Source
+    text: str
 
 
 def run(args: Arguments) -> int:
     """Every file is looked at, whatever is wrong with others; none is written before all have been compared."""
-    from policyc.cli import console, rewriting
-    from policyc.cli.frame import complain
-    from policyc.cli.lintpaths import find
-    from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
+    from policyc.cli import console
 
     if "-" in args.paths and len(args.paths) > 1 and not (args.check or args.diff):
         raise UsageError("the formatted policy goes to standard output", "format files and standard input apart")
-    names = policies.database(args)
-    texts: list[tuple[Source, str]] = []
-    wrong: list[Diagnostic] = []
-    unreadable: list[str] = []
-    with console.Progress("reading policies"):
-        for path in _each_once(find(args.paths).paths):
-            try:
-                texts.append(_formatted(path, names))
-            except PolicyError as reason:
-                wrong += reason.diagnostics
-            except UnreadableError as reason:
-                unreadable.append(str(reason))
-    changed = {source.name: (source, text) for source, text in texts if source.text != text}
-    if args.diff:
-        rewriting.show(
-            {name: text for name, (_, text) in changed.items()}, {name: changed[name][0].text for name in changed}
-        )
-    elif args.check:
-        _list(list(changed))
-    elif args.paths == ["-"]:
-        _print("".join(text for _, text in texts))
-    else:
-        digests = {name: source.digest for name, (source, _) in changed.items()}
-        rewriting.write({name: text for name, (_, text) in changed.items()}, digests)
-        _tell(len(changed), len(texts))
-    for each in unreadable:
-        complain(each)
+    done = _laid_out(args)
+    laid = [each for each in done.answers if isinstance(each, Laid)]
+    changed = [each for each in laid if each.text != each.source.text]
+    _hand_over(args, laid, changed, bool(done.died))
+    done.complain()
+    wrong = [found for each in done.answers if not isinstance(each, Laid) for found in each]
     console.tell(wrong, args, "these files are left as they are")
-    if unreadable:
-        return 2
-    return int(bool(wrong) or (bool(changed) and (args.check or args.diff)))
+    return done.status(int(bool(wrong) or (bool(changed) and (args.check or args.diff))))
+
+
+def _laid_out(args: Arguments) -> Done:
+    from policyc.cli.many import find, share
+
+    names = policies.database(args)
+    paths = _each_once(find(args.paths).paths)
+    # Resolving nothing imports what resolving takes.
+    return share("reading", paths, lambda path, _: _outcome(path, names), args.jobs, lambda: _resolved("-", b"", names))
+
+
+def _outcome(path: str, names: Database) -> Laid | tuple[Diagnostic, ...]:
+    """The policy laid out, or what is wrong with it."""
+    from policyc.vocabulary.diagnostic import PolicyError
+
+    try:
+        return _formatted(path, names)
+    except PolicyError as reason:
+        return reason.diagnostics
+
+
+def _hand_over(args: Arguments, laid: Sequence[Laid], changed: Sequence[Laid], died: bool) -> None:
+    """Show or write the new texts. died: not every policy was looked at, so none is written."""
+    from policyc.cli import rewriting
+
+    texts = {each.source.name: each.text for each in changed}
+    if args.diff:
+        rewriting.show(texts, {each.source.name: each.source.text for each in changed})
+    elif args.check:
+        _list(list(texts))
+    elif args.paths == ["-"]:
+        _print("".join(each.text for each in laid))
+    elif not died:
+        rewriting.write(texts, {each.source.name: each.source.digest for each in changed})
+        _tell(len(changed), len(laid))
 
 
 def _each_once(paths: Sequence[str]) -> list[str]:
@@ -112,8 +130,8 @@ def _tell(changed: int, read: int) -> None:
         print(f"policies: {', '.join(said)}")
 
 
-def _formatted(path: str, names: Database) -> tuple[Source, str]:
-    """A policy and its new text, which has been held to it. Raises PolicyError where it cannot be parsed."""
+def _formatted(path: str, names: Database) -> Laid:
+    """Raises PolicyError where the policy cannot be parsed."""
     from policyc.syntax.files import read_file, read_stdin
     from policyc.syntax.format import formatted, same
     from policyc.syntax.parser import parse
@@ -132,7 +150,7 @@ def _formatted(path: str, names: Database) -> tuple[Source, str]:
         _must(not problems and same(module, again), f"formatting {path} changes what it says")
         _must(formatted(new) == text, f"formatting {path} twice is not formatting it once")
         _hold(path, data, text.encode(), names)
-    return source, text
+    return Laid(source, text)
 
 
 def _hold(path: str, before: bytes, after: bytes, names: Database) -> None:

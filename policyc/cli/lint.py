@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from policyc.cli import policies
 from policyc.cli.parser import Arguments, Parser, UsageError
-from policyc.cli.rulechoice import add_choice, failing
+from policyc.cli.rulechoice import NEVER, add_choice, failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from policyc.cli.lintconfig import Configs
+    from policyc.cli.many import Done
     from policyc.review import Reviewed, Verdict
     from policyc.vocabulary.diagnostic import Diagnostic
 
@@ -64,6 +65,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--config", metavar="FILE", help="settings; else the nearest policyc.toml or pyproject.toml")
     parser.add_argument("--no-config", action="store_true", help="no settings file")
     policies.add_database(parser)
+    policies.add_jobs(parser)
     policies.add_format(parser, "concise", "github", "sarif")
 
 
@@ -90,16 +92,19 @@ def run(args: Arguments) -> int:
         setattr(args, name, getattr(args, name) or ())
     configs = Configs(args.config, args.no_config)
     typed = {"-": read_stdin()} if "-" in args.paths else {}
-    reviews, unreadable = _reviews(args, configs, typed)
+    done = _reviews(args, configs, typed)
     date = today()
+    if done.died and (args.fix or args.add_waivers):  # What was not looked at may import what would be changed.
+        done.complain()
+        return done.status(0)
     if args.fix or args.diff or args.add_waivers:
         from policyc.cli import lintfix
 
-        changed = lintfix.run(args, reviews, date, _database_files(args, configs), typed)
+        changed = lintfix.run(args, done.answers, date, _database_files(args, configs), typed)
         if args.diff:
-            return _after_diff(args, reviews, unreadable, bool(changed))
-        reviews, unreadable = _reviews(args, configs, typed | changed)
-    return _finish(args, configs, reviews, unreadable, date)
+            return _after_diff(args, done, bool(changed))
+        done = _reviews(args, configs, typed | changed)
+    return _finish(args, configs, done, date)
 
 
 def _together(args: Arguments) -> None:
@@ -117,59 +122,51 @@ def _database_files(args: Arguments, configs: Configs) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*args.database, *configs.above(args.paths[0]).database)))
 
 
-def _reviews(args: Arguments, configs: Configs, typed: Mapping[str, bytes]) -> tuple[list[Reviewed], list[str]]:
-    from policyc.cli.console import Progress
+def _reviews(args: Arguments, configs: Configs, typed: Mapping[str, bytes]) -> Done:
     from policyc.cli.lintconfig import from_command_line
-    from policyc.cli.lintpaths import find
+    from policyc.cli.many import find, share
+    from policyc.lint.registry import load_all
     from policyc.review import imported, review
-    from policyc.vocabulary.diagnostic import UnreadableError
 
     database = policies.database(args, _database_files(args, configs))
     found = find(args.paths)
-    reviews: list[Reviewed] = []
-    unreadable: list[str] = []
-    with Progress("reading policies"):
-        for path in found.paths:
-            settings = from_command_line(args, configs.above(path).of(path))
-            try:
-                reviews.append(review(path, settings, database=database, buffers=typed))
-            except UnreadableError as reason:
-                unreadable.append(str(reason))
-    parts = imported(reviews) & found.walked
-    return [each for each in reviews if each.path not in parts], unreadable
+    settings = {path: from_command_line(args, configs.above(path).of(path)) for path in found.paths}
+    done = share(
+        "reading",
+        found.paths,
+        lambda path, _: review(path, settings[path], database=database, buffers=typed),
+        args.jobs,
+        lambda: list(load_all()),
+    )
+    parts = imported(done.answers) & found.walked
+    return done._replace(answers=[each for each in done.answers if each.path not in parts])
 
 
-def _finish(
-    args: Arguments, configs: Configs, reviews: Sequence[Reviewed], unreadable: Sequence[str], today: str
-) -> int:
+def _finish(args: Arguments, configs: Configs, done: Done, today: str) -> int:
     from policyc.review import verdict
 
     config = configs.above(args.paths[0])
-    result = verdict(reviews, today, waive=not args.no_waivers)
-    if args.write_baseline is not None:
+    result = verdict(done.answers, today, waive=not args.no_waivers)
+    if args.write_baseline is not None and not done.died:
         _write_baseline(args.write_baseline, result.left)
     baseline = args.baseline or config.baseline
     if baseline is not None and args.write_baseline is None:
         result = without_known(baseline, result)
-    _print(args, reviews, result, unreadable)
-    if unreadable:
-        return 2
-    if args.write_baseline is not None:
-        return int(not result.compile)
-    return int(_fails(args.fail_on or config.fail_on or "warning", result))
+    done.complain()
+    _print(args, done.answers, result, done.unreadable)
+    level = NEVER if args.write_baseline is not None else args.fail_on or config.fail_on or "warning"
+    return done.status(int(_fails(level, result)))
 
 
-def _after_diff(args: Arguments, reviews: Sequence[Reviewed], unreadable: Sequence[str], changed: bool) -> int:
+def _after_diff(args: Arguments, done: Done, changed: bool) -> int:
     """Tell why some policies have no part in the patch; the exit code."""
     from policyc.cli import console
-    from policyc.cli.frame import complain
     from policyc.vocabulary.diagnostic import ERROR
 
-    for each in unreadable:
-        complain(each)
-    errors = [found for each in reviews if not each.compiles for found in each.found if found.severity == ERROR]
+    done.complain()
+    errors = [found for each in done.answers if not each.compiles for found in each.found if found.severity == ERROR]
     console.tell(errors, args)
-    return 2 if unreadable else int(changed or bool(errors))
+    return done.status(int(changed or bool(errors)))
 
 
 def _fails(level: str, result: Verdict) -> bool:
@@ -217,10 +214,6 @@ def today() -> str:
 
 
 def _print(args: Arguments, reviews: Sequence[Reviewed], result: Verdict, unreadable: Sequence[str]) -> None:
-    from policyc.cli.frame import complain
-
-    for each in unreadable:
-        complain(each)
     if args.format == "json":
         from policyc.reports import jsonform
 

@@ -84,7 +84,7 @@ def run(
     if args.diff:
         show(texts, _originals(reviews))
     else:
-        digests = {file.name: file.module.source.digest for each in reviews for file in each.files}
+        digests = {file.name: file.source.digest for each in reviews for file in each.files}
         write({name: text for name, text in texts.items() if name != STDIN}, digests)
         if typed:
             sys.stdout.write(texts.get(STDIN, typed["-"].decode("utf-8", "replace")))
@@ -92,17 +92,18 @@ def run(
 
 
 def _originals(reviews: Sequence[Reviewed]) -> Texts:
-    return {file.name: file.module.source.text for each in reviews for file in each.files}
+    return {file.name: file.source.text for each in reviews for file in each.files}
 
 
 def _waived(args: Arguments, reviews: Sequence[Reviewed], today: str) -> Texts:
     from policyc.cli.rulechoice import LEVELS, failing
+    from policyc.syntax.parser import parse
 
     level = args.fail_on if args.fail_on in LEVELS else "warning"
     found = [each for each in verdict(reviews, today).left if each.severity in failing(level)]
     forbidden = [pattern for each in reviews for pattern in each.settings.forbid_waivers]
-    files = [file for each in reviews for file in each.files]
-    return apply(waivers(found, files, _reasons(args.reason), forbidden))
+    trees = {file.name: parse(file.source)[0] for each in reviews for file in each.files}
+    return apply(waivers(found, trees, _reasons(args.reason), forbidden))
 
 
 def _reasons(given: Sequence[tuple[str, str]]) -> Callable[[str], str]:

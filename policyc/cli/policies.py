@@ -10,13 +10,14 @@ if TYPE_CHECKING:
 
     from policyc.database.names import Database
     from policyc.pipeline import Checked, Compilation, Front
+    from policyc.proof.exhaustive import Progress as Step
     from policyc.semantics.policy import Policy, Variant
     from policyc.vocabulary.intervals import Intervals
 
 TARGETS = ("vmx", "svm", "kvm")
 """As policyc.targets.registry.NAMES, which a test holds equal; here so that `help` need not import targets."""
 
-
+_MOST_JOBS = 256
 _LARGEST_DATABASE = 4 << 20
 """Bytes of one database file, which may have policyc.database.nodes.LARGEST characters."""
 
@@ -38,6 +39,10 @@ def add_from_ir(parser: Parser) -> None:
     )
 
 
+def add_jobs(parser: Parser) -> None:
+    parser.add_argument("--jobs", type=_jobs, metavar="N", help="processes to share the policies; else one a processor")
+
+
 def add_format(parser: Parser, *more: str) -> None:
     parser.add_argument("--format", choices=("text", "json", *more), default="text", help="json: for programs")
 
@@ -50,6 +55,12 @@ def add_compile_options(parser: Parser) -> None:
     )
     add_from_ir(parser)
     add_database(parser)
+
+
+def _jobs(word: str) -> int:
+    if not word.isdecimal() or not 1 <= int(word) <= _MOST_JOBS:
+        raise ValueError(f"a number of processes, 1..{_MOST_JOBS}")
+    return int(word)
 
 
 def number(word: str) -> int:
@@ -103,15 +114,11 @@ def addresses(policy: Policy, path: str, space: str, words: str, names: Database
     return meaning(found, FileLoader(path), names, space, wanted.statements[0].items)
 
 
-def checked(args: Arguments, path: str, quiet: bool = False) -> Checked:
-    """One policy, checked under the options of ``add_compile_options``. quiet: no progress is shown."""
+def checked(args: Arguments, path: str, step: Step | None = None) -> Checked:
+    """One policy, checked under the options of ``add_compile_options``. step: told how far the literal loop is."""
     from policyc import pipeline
-    from policyc.cli.console import Progress
 
-    if quiet:
-        return pipeline.check_policy(path, **_options(args))
-    with Progress(f"checking {path}") as progress:
-        return pipeline.check_policy(path, **_options(args), progress=progress.step)
+    return pipeline.check_policy(path, **_options(args), progress=step)
 
 
 def compiled(args: Arguments, path: str) -> Compilation:

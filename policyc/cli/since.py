@@ -39,7 +39,7 @@ def collect(revision: str, words: Sequence[str], names: Database) -> Since:
     revision: with ``git:`` before it; the one that the branch left, or any that came after it on the other side: what counts is the last common
     one. Raises UnreadableError where git cannot answer.
     """
-    from policyc.cli.lintpaths import find
+    from policyc.cli.many import find
     from policyc.cli.parser import UsageError
 
     name = revision.removeprefix(subjects.GIT)

@@ -86,7 +86,7 @@ def run(args: Arguments) -> int:
 def _once(args: Arguments) -> tuple[int, list[str]]:
     """The exit code of one run, and the files that were read."""
     from policyc.cli.frame import complain
-    from policyc.cli.lintpaths import find
+    from policyc.cli.many import find
     from policyc.vocabulary.diagnostic import PolicyError, UnreadableError
 
     names = policies.database(args)

@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 
+from policyc.cli.many import Died
 from policyc.vocabulary.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ FEW, MUCH = 8, 1 << 18
 """Files, and bytes in all of them, below which more processes would only cost: a fork and its end take some 10 ms."""
 _SIZE = 8
 """Bytes of a number on a pipe: of a piece of work, or of the bytes of an answer."""
-
-
-class Died(Exception):
-    """The process that worked on a file ended without an answer. The message says how."""
 
 
 def processes(paths: Sequence[str], wanted: int | None) -> int:
@@ -51,14 +48,17 @@ class _Worker:
     """One forked process. at: what it works on, None if nothing."""
 
     def __init__(self, work: Callable[[Any], object], items: Sequence[object], others: Sequence[_Worker]) -> None:
-        asked, ask = os.pipe()
-        told, tell = os.pipe()
-        self.ask = ask
         self.at: int | None = None
-        self.pid = os.fork()
+        asked, self.ask, told, tell = _pipes()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for each in (asked, self.ask, told, tell):
+                os.close(each)
+            raise
         if not self.pid:
             theirs = [end for each in others for end in (each.ask, each.told.fileno())]
-            _live(work, items, (asked, tell), [ask, told, *theirs])
+            _live(work, items, (asked, tell), [self.ask, told, *theirs])
         os.close(asked)
         os.close(tell)
         self.told: BinaryIO = os.fdopen(told, "rb")
@@ -86,8 +86,8 @@ class _Worker:
         self.pid = 0
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            return f"the process that checked it was ended by {_signal(number)}"
-        return f"the process that checked it ended with {os.waitstatus_to_exitcode(status)}"
+            return f"the process that worked on it was ended by {_signal(number)}"
+        return f"the process that worked on it ended with {os.waitstatus_to_exitcode(status)}"
 
     def close(self) -> None:
         os.close(self.ask)
@@ -101,26 +101,35 @@ class _Worker:
 
 
 class Crew:
-    """``count`` processes that do work(item) for every item. They end with the block of its ``with``."""
+    """``count`` processes, or as many as the system allows, that do work(item) for every item. They live as long as the
+    block of its ``with``."""
 
     def __init__(self, work: Callable[[Any], Any], items: Sequence[Any], count: int) -> None:
         self.work = work
         self.items = items
+        self.count = count
         self.found: dict[int, Any] = {}
         self.next = 0
         self.done = 0
         self.workers: list[_Worker] = []
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # What waits in them would be written by every process.
-        for _ in range(count):
-            self.hire()
 
     def __enter__(self) -> Crew:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # What waits in them would be written by every process.
+        try:
+            for _ in range(self.count):
+                self.hire()
+        except BaseException:
+            self.end()
+            raise
         return self
 
     def __exit__(self, *reason: object) -> None:
-        for worker in self.workers:
-            worker.end()
+        self.end()
+
+    def end(self) -> None:
+        while self.workers:
+            self.workers.pop().end()
 
     def answers(self, step: Callable[[int], None]) -> Iterator[Any]:
         """In the order of the items, each as soon as it and those before it are there. step: called with the number of
@@ -129,9 +138,9 @@ class Crew:
         What work raises in a process it raises here, when its turn comes: it is done again, in this process.
         """
         for at, item in enumerate(self.items):
-            while at not in self.found:
+            while at not in self.found and self.workers:
                 self.wait(step)
-            answer = self.found.pop(at)
+            answer = self.found.pop(at, None)
             if answer is None:
                 yield self.work(item)
             else:
@@ -157,15 +166,33 @@ class Crew:
             step(self.done)
 
     def hire(self) -> None:
-        """One more process, with work."""
-        if self.next < len(self.items):
+        """One more process, with work. Ctrl-C waits until the process is known and knows what it is."""
+        if self.next >= len(self.items):
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
             self.workers.append(_Worker(self.work, self.items, self.workers))
-            self.give(self.workers[-1])
+        except OSError:
+            return  # No more processes are to be had: those that there are do it, or this one.
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.give(self.workers[-1])
 
     def give(self, worker: _Worker) -> None:
         if self.next < len(self.items):
             worker.give(self.next)
             self.next += 1
+
+
+def _pipes() -> tuple[int, int, int, int]:
+    """Two of them: the end to read from and the end to write to of each."""
+    first = os.pipe()
+    try:
+        return *first, *os.pipe()
+    except OSError:
+        for each in first:
+            os.close(each)
+        raise
 
 
 def _live(work: Callable[[Any], object], items: Sequence[object], pipes: tuple[int, int], others: list[int]) -> None:
@@ -177,14 +204,14 @@ def _live(work: Callable[[Any], object], items: Sequence[object], pipes: tuple[i
     asked, tell = pipes
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent gets it too, and ends its processes.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for each in others:
             os.close(each)
         while len(asked_for := os.read(asked, _SIZE)) == _SIZE:
             try:
-                answer: tuple[object] | None = (work(items[int.from_bytes(asked_for, "little")]),)
+                data = pickle.dumps((work(items[int.from_bytes(asked_for, "little")]),), pickle.HIGHEST_PROTOCOL)
             except Exception:
-                answer = None
-            data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+                data = pickle.dumps(None)
             _write(tell, len(data).to_bytes(_SIZE, "little") + data)
         status = 0
     finally:

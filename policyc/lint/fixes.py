@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from policyc.lint.settings import matches
-from policyc.semantics.modules import Loaded
 from policyc.syntax import tree
 from policyc.vocabulary.diagnostic import Diagnostic, Edit, Fix
 from policyc.vocabulary.span import Source, Span
@@ -60,13 +59,15 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 
 
 def waivers(
-    found: Iterable[Diagnostic], files: Iterable[Loaded], reason: Callable[[str], str], forbidden: Sequence[str]
+    found: Iterable[Diagnostic],
+    trees: Mapping[str, tree.Module],
+    reason: Callable[[str], str],
+    forbidden: Sequence[str],
 ) -> list[Fix]:
     """Comments that accept the findings, above the statements that they are about; at the top where there is none.
 
-    reason: of a code. forbidden: patterns of codes that no comment may accept; these are left out, as are compile errors.
+    trees: of the files that may be changed, by name. reason: of a code. forbidden: patterns of codes that no comment may accept; these are left out, as are compile errors.
     """
-    trees = {each.name: each.module for each in files}
     wanted: dict[tuple[str, int], dict[str, None]] = {}
     sources: dict[str, Source] = {}
     for diagnostic in found:
