@@ -26,6 +26,7 @@ from policyc.syntax.reader import decode
 from policyc.targets.base import Image
 from policyc.targets.registry import NAMES, target
 from policyc.targets.selection import LeftOut, Selection, select
+from policyc.targets.traps import TrapReader, Traps
 from policyc.vocabulary.collector import held_off
 from policyc.vocabulary.diagnostic import ERROR, Diagnostic, PolicyError, UnreadableError
 from policyc.vocabulary.typed import TYPE_CHECKING, NamedTuple
@@ -239,14 +240,15 @@ def _restricted(maps: Mapping[Variant, DecisionMap], policy: Policy, profile: st
 
 
 def _images(policy: Policy, maps: Mapping[Variant, DecisionMap], targets: tuple[str, ...]) -> Images:
-    """The images of every variant. Variants that decide everything alike share them."""
-    made: dict[DecisionMap, dict[str, tuple[Image, ...]]] = {}
+    """The images of every variant. Variants whose images would be equal share them."""
+    reader = TrapReader(policy)
+    made: dict[Traps, dict[str, tuple[Image, ...]]] = {}
     images = {}
     for variant, decisions in maps.items():
-        alike = decisions._replace(variant=Variant())
-        if alike not in made:
-            made[alike] = {name: target(name).images(policy, decisions) for name in targets}
-        images[variant] = made[alike]
+        traps = reader.traps(decisions)
+        if traps not in made:
+            made[traps] = {name: target(name).images(traps) for name in targets}
+        images[variant] = made[traps]
     return images
 
 

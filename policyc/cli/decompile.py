@@ -74,12 +74,13 @@ def _tried(text: str, images: Sequence[tuple[Exits, bytes]], names: Database) ->
     from policyc.semantics.decide import decide
     from policyc.semantics.policy import Variant
     from policyc.targets.registry import target
+    from policyc.targets.traps import traps_of
 
     policy = pipeline.front("decompiled.pol", database=names, buffers={"decompiled.pol": text.encode()}).policy
     decisions = decide(policy, Variant())
     out = []
     for exits, data in images:
-        made = target(TARGETS[exits.image]).images(policy, decisions)
+        made = target(TARGETS[exits.image]).images(traps_of(policy, decisions))
         (again,) = [each.data for each in made if each.name == exits.image]
         assert same([read_image(exits.image, again)], [exits]), f"{exits.image} does not come out of its own policy"
         differ = 0 if exits.image == FILTER else sum(a != b for a, b in zip(again, data, strict=False))

@@ -215,11 +215,12 @@ def _filter_bits(policy: Policy, found: Explanation) -> list[dict[str, Any]]:
     from policyc.proof import kvm
     from policyc.semantics.decide import decide
     from policyc.targets.registry import target
+    from policyc.targets.traps import traps_of
 
     decisions, made = decide(policy, found.variant), target("kvm")
     if any(each.severity == "error" for each in made.problems(policy, (decisions,))):
         return []  # No filter can say it, so there are no bits.
-    image = made.images(policy, decisions)[0]
+    image = made.images(traps_of(policy, decisions))[0]
     place = kvm.place(kvm.read(image.data), found.access.address, found.access.kind == "wrmsr")
     return [] if place is None else [{"image": image.name, **place._asdict()}]
 

@@ -147,6 +147,7 @@ def _policy(args: Arguments, word: str, names: Database, profile: str | None) ->
     from policyc.reports.drawing import Subject
     from policyc.targets.registry import target
     from policyc.targets.selection import select
+    from policyc.targets.traps import traps_of
     from policyc.vocabulary.diagnostic import ERROR, PolicyError
 
     given = subjects.load(word, names)
@@ -160,7 +161,7 @@ def _policy(args: Arguments, word: str, names: Database, profile: str | None) ->
     profiles = dict.fromkeys([None, *(each.name for each in side.policy.profiles)])
     images = {
         variant: {
-            name: {each.name: each.data for each in target(name).images(side.policy, decisions)}
+            name: {each.name: each.data for each in target(name).images(traps_of(side.policy, decisions))}
             for name in selection.targets
         }
         for variant, decisions in side.maps.items()

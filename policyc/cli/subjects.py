@@ -151,6 +151,7 @@ def _exits(subject: Subject, kinds: list[str], profile: str | None) -> list[Exit
 def _images(subject: Subject, kinds: list[str], profile: str | None) -> dict[str, bytes]:
     """The images of those kinds, compiled, or read from a bundle."""
     from policyc.targets.registry import target
+    from policyc.targets.traps import traps_of
     from policyc.vocabulary.diagnostic import PolicyError
 
     owners = {"msr.bin": "vmx", "io.bin": "vmx", "msrpm.bin": "svm", "iopm.bin": "svm", "kvm_filter.json": "kvm"}
@@ -166,7 +167,7 @@ def _images(subject: Subject, kinds: list[str], profile: str | None) -> dict[str
         problems = [each for each in made.problems(wrote.policy, (decisions,)) if each.severity == "error"]
         if problems:
             raise PolicyError(problems)
-        found |= {each.name: each.data for each in made.images(wrote.policy, decisions)}
+        found |= {each.name: each.data for each in made.images(traps_of(wrote.policy, decisions))}
     return {kind: data for kind, data in found.items() if kind in kinds}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policyc.semantics.policy import DecisionMap, Policy
+from policyc.targets.traps import Traps
 from policyc.vocabulary.diagnostic import Diagnostic
 from policyc.vocabulary.intervals import Intervals
 from policyc.vocabulary.typed import NamedTuple, Protocol
@@ -40,8 +41,8 @@ class Target(Protocol):
     def problems(self, policy: Policy, maps: tuple[DecisionMap, ...]) -> tuple[Diagnostic, ...]:
         """Why the policy cannot be expressed (severity error), and what a user should know (info)."""
 
-    def images(self, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
-        """The images of one variant. Call only where ``problems`` has no error."""
+    def images(self, traps: Traps) -> tuple[Image, ...]:
+        """The images of a variant with these traps. Call only where ``problems`` has no error."""
 
     def settings(self) -> tuple[Setting, ...]:
         """What the hypervisor must set."""

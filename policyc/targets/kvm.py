@@ -19,6 +19,7 @@ from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets import kvm_limits
 from policyc.targets.base import Image, Setting, Target
 from policyc.targets.kvm_filter import default_denies, denied, packed, range_fields
+from policyc.targets.traps import Traps
 from policyc.vocabulary.access import MSR_LAST
 from policyc.vocabulary.diagnostic import Diagnostic
 from policyc.vocabulary.intervals import Intervals
@@ -40,10 +41,10 @@ class Kvm:
     def problems(self, policy: Policy, maps: tuple[DecisionMap, ...]) -> tuple[Diagnostic, ...]:
         return kvm_limits.problems(policy, maps)
 
-    def images(self, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
+    def images(self, traps: Traps) -> tuple[Image, ...]:
         import json
 
-        read, write = denied(policy, decisions)
+        read, write = denied(traps.read, traps.write)
         deny = default_denies(read)
         packing = packed(read, write, KVM_MSR_FILTER_MAX_RANGES)
         if packing.stopped is not None:

@@ -6,11 +6,10 @@ Documentation/virt/kvm/api.rst 4.97, arch/x86/kvm/x86.c kvm_msr_allowed() and kv
 from __future__ import annotations
 
 from policyc.architecture.kvm import BITMAP_ALIGN, KVM_MSR_FILTER_READ, KVM_MSR_FILTER_WRITE, X2APIC_FIRST, X2APIC_LAST
-from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets.packing import Packing, Range, pack
-from policyc.targets.traps import bitmap, trapping
+from policyc.targets.traps import bitmap
 from policyc.targets.windows import listed
-from policyc.vocabulary.access import MSR_COLUMNS, MSR_LAST
+from policyc.vocabulary.access import MSR_LAST
 from policyc.vocabulary.intervals import Intervals, contains, subtract, union
 from policyc.vocabulary.typed import Any
 
@@ -21,9 +20,8 @@ _BOTH = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE
 _ACCESS = {KVM_MSR_FILTER_READ: "read", KVM_MSR_FILTER_WRITE: "write", _BOTH: "read, write"}
 
 
-def denied(policy: Policy, decisions: DecisionMap) -> tuple[Intervals, Intervals]:
+def denied(read: Intervals, write: Intervals) -> tuple[Intervals, Intervals]:
     """The MSRs whose read and whose write must exit, without the x2APIC ones, which KVM never filters."""
-    read, write = trapping(policy, decisions, MSR_COLUMNS)
     # Unfiltered either way, they may as well agree with the default: then no range is spent on them.
     if default_denies(read):
         return union(read, X2APIC), union(write, X2APIC)

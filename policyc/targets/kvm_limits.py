@@ -16,7 +16,7 @@ from policyc.semantics.policy import (
 from policyc.semantics.wording import brief
 from policyc.targets.kvm_filter import X2APIC, default_denies, denied, packed
 from policyc.targets.packing import Range
-from policyc.targets.traps import chain_traps
+from policyc.targets.traps import chain_traps, trapping
 from policyc.targets.windows import IN_REMEDY, access_words, listed, within
 from policyc.vocabulary.access import IO_COLUMNS, MSR_COLUMNS, MSR_LAST, MSR_READ, MSR_WRITE
 from policyc.vocabulary.diagnostic import Diagnostic, Label, error
@@ -135,7 +135,7 @@ def _one_filter(policy: Policy, maps: tuple[DecisionMap, ...]) -> list[Diagnosti
     for decisions in maps:
         if policy.vcpu_classes[decisions.variant.vcpu_class].vcpus:
             group = by_profile.setdefault(decisions.variant.profile, {})
-            group.setdefault(denied(policy, decisions), decisions.variant)
+            group.setdefault(_denied(policy, decisions), decisions.variant)
     told: dict[int, Intervals] = {}
     for group in by_profile.values():
         if len(group) < 2:
@@ -150,6 +150,10 @@ def _one_filter(policy: Policy, maps: tuple[DecisionMap, ...]) -> list[Diagnosti
             if any(parts):
                 told[rule.number] = union(told.get(rule.number, ()), *parts)
     return [_not_per_vcpu(policy.rules[number], part) for number, part in sorted(told.items())]
+
+
+def _denied(policy: Policy, decisions: DecisionMap) -> tuple[Intervals, Intervals]:
+    return denied(*trapping(policy, decisions, MSR_COLUMNS))
 
 
 def _common(first: Intervals, *others: Intervals) -> Intervals:
@@ -177,7 +181,7 @@ def _not_per_vcpu(rule: Rule, part: Intervals) -> Diagnostic:
 
 def _too_many(policy: Policy, decisions: DecisionMap) -> list[Diagnostic]:
     """T515 where MSR 0xffffffff forbids a filter, else T504 where the ranges do not suffice."""
-    read, write = denied(policy, decisions)
+    read, write = _denied(policy, decisions)
     if contains(read, MSR_LAST) != contains(write, MSR_LAST):
         return [_last_msr(policy, decisions, "its read and its write are decided differently")]
     packing = packed(read, write, KVM_MSR_FILTER_MAX_RANGES)
@@ -205,7 +209,7 @@ def _last_msr(policy: Policy, decisions: DecisionMap, why: str) -> Diagnostic:
 
 
 def _range_limit(policy: Policy, decisions: DecisionMap, ranges: tuple[Range, ...], stopped: int) -> Diagnostic:
-    full = packed(*denied(policy, decisions), COUNTED)
+    full = packed(*_denied(policy, decisions), COUNTED)
     count = str(len(full.ranges)) if full.stopped is None else f"more than {COUNTED}"
     rule = _decider(policy, decisions, stopped)
     shown = ", ".join(f"{listed(((each.lo, each.hi),))} {_WORDS[each.flags]}" for each in ranges)

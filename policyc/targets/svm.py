@@ -23,9 +23,9 @@ from policyc.architecture.svm import (
 )
 from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets.base import Image, Setting, Target
-from policyc.targets.traps import bitmap, trapping, trapping_ports
+from policyc.targets.traps import Traps, bitmap
 from policyc.targets.windows import past_last_port, without_bit
-from policyc.vocabulary.access import MSR_READ, MSR_WRITE, PORT_LAST
+from policyc.vocabulary.access import PORT_LAST
 from policyc.vocabulary.diagnostic import Diagnostic
 from policyc.vocabulary.intervals import Intervals
 
@@ -48,16 +48,16 @@ class Svm:
     def problems(self, policy: Policy, maps: tuple[DecisionMap, ...]) -> tuple[Diagnostic, ...]:
         return (*without_bit(policy, maps, "AMD SVM", MSR_WINDOWS), *past_last_port(policy))
 
-    def images(self, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
-        traps = trapping(policy, decisions)
+    def images(self, traps: Traps) -> tuple[Image, ...]:
         vectors = [
-            _pairs(bitmap(traps[MSR_READ], first, _WINDOW_BITS), bitmap(traps[MSR_WRITE], first, _WINDOW_BITS))
+            _pairs(bitmap(traps.read, first, _WINDOW_BITS), bitmap(traps.write, first, _WINDOW_BITS))
             for first, _ in MSR_WINDOWS
         ]
         reserved = b"\xff" * (MSRPM_RESERVED[1] - MSRPM_RESERVED[0] + 1)
-        last = IOPM_BYTES * 8 - 1 if decisions.defaults.io.traps else IOPM_BITS - 1
-        io = bitmap((*trapping_ports(traps), (PORT_LAST + 1, last)), 0, IOPM_BYTES * 8)
-        return Image("msrpm.bin", b"".join((*vectors, reserved))), Image("iopm.bin", bytes(io))
+        end = IOPM_BYTES * 8 if traps.other_ports else IOPM_BITS
+        past = (1 << end) - (1 << PORT_LAST + 1)
+        io = (traps.ports | past).to_bytes(IOPM_BYTES, "little")
+        return Image("msrpm.bin", b"".join((*vectors, reserved))), Image("iopm.bin", io)
 
     def settings(self) -> tuple[Setting, ...]:
         return (

@@ -16,9 +16,8 @@ from policyc.architecture.vmx import (
 )
 from policyc.semantics.policy import DecisionMap, Policy
 from policyc.targets.base import Image, Setting, Target
-from policyc.targets.traps import bitmap, trapping, trapping_ports
+from policyc.targets.traps import Traps, bitmap
 from policyc.targets.windows import past_last_port, without_bit
-from policyc.vocabulary.access import MSR_READ, MSR_WRITE
 from policyc.vocabulary.diagnostic import Diagnostic
 from policyc.vocabulary.intervals import Intervals
 
@@ -37,15 +36,12 @@ class Vmx:
     def problems(self, policy: Policy, maps: tuple[DecisionMap, ...]) -> tuple[Diagnostic, ...]:
         return (*without_bit(policy, maps, "VT-x", MSR_WINDOWS), *past_last_port(policy))
 
-    def images(self, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
-        traps = trapping(policy, decisions)
+    def images(self, traps: Traps) -> tuple[Image, ...]:
         quarters = [
-            bitmap(traps[column], first, _WINDOW_BITS)
-            for column in (MSR_READ, MSR_WRITE)
-            for first in (LOW_FIRST, HIGH_FIRST)
+            bitmap(msrs, first, _WINDOW_BITS) for msrs in (traps.read, traps.write) for first in (LOW_FIRST, HIGH_FIRST)
         ]
-        io = bitmap(trapping_ports(traps), 0, 2 * IO_BITMAP_BYTES * 8)
-        return Image("msr.bin", b"".join(quarters)), Image("io.bin", bytes(io))
+        io = traps.ports.to_bytes(2 * IO_BITMAP_BYTES, "little")
+        return Image("msr.bin", b"".join(quarters)), Image("io.bin", io)
 
     def settings(self) -> tuple[Setting, ...]:
         return (

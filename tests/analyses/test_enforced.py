@@ -16,6 +16,7 @@ from policyc.proof import evaluate as law
 from policyc.semantics.decide import decide
 from policyc.semantics.policy import EXIT, PASSTHROUGH, Policy, Variant
 from policyc.targets.registry import target
+from policyc.targets.traps import traps_of
 from policyc.vocabulary.access import COLUMN_WIDTHS, IO_COLUMNS, MSR_WRITE, OUT1, Access
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ enforcer = cache(subject.Enforcer)
 
 def runs(policy: Policy, variant: Variant, name: str) -> subject.Columns:
     decisions = decide(policy, variant)
-    images = {each.name: each.data for each in target(name).images(policy, decisions)}
+    images = {each.name: each.data for each in target(name).images(traps_of(policy, decisions))}
     return enforcer(policy).columns(decisions, name, subject.exits(name, images))
 
 
@@ -106,7 +107,7 @@ def test_a_port_by_itself_is_what_its_rules_say_and_its_bit_does(policy: str, na
     """The evaluator's chain of the port, and its verdict on an access that touches no other: one of one byte."""
     read_ = read(policy)
     decisions = decide(read_, Variant())
-    images = {each.name: each.data for each in target(name).images(read_, decisions)}
+    images = {each.name: each.data for each in target(name).images(traps_of(read_, decisions))}
     found = enforcer(read_).ports(decisions, name, subject.port_bits(name, images))
     reading = law.read(read_, Variant())
     for column, each in zip(IO_COLUMNS, found, strict=True):

@@ -82,6 +82,18 @@ def test_a_bundle_has_the_layout_that_the_interface_states(tmp_path: Path) -> No
     assert [sizes[each] for each in ("msr.bin", "io.bin", "msrpm.bin", "iopm.bin")] == [4096, 8192, 8192, 12288]
 
 
+def test_profiles_of_which_the_same_accesses_exit_share_their_images(tmp_path: Path) -> None:
+    mute = "profile mute {\n    intercept io 0x80 out width 1 when value == 1 -> log, drop\n}\n"
+    more = "profile more {\n    intercept io 0x81 out width 4\n}\n"
+    open_ = "profile open {\n    default io exit\n    allow io 0..0xffff except 0x80\n}\n"
+    made = compiled(tmp_path, "language 1\ntarget svm\ndefault passthrough\nintercept io 0x80\n" + mute + more + open_)
+    assert made.images[Variant("mute")] is made.images[Variant()]
+    assert made.images[Variant("more")] != made.images[Variant()]
+    # The same ports exit, but SVM's map says of the bits past the last port what the default does.
+    assert made.images[Variant("open")]["svm"][1].data[:8192] == made.images[Variant()]["svm"][1].data[:8192]
+    assert made.images[Variant("open")] != made.images[Variant()]
+
+
 def test_one_profile_alone_stands_at_the_top_and_is_that_of_the_whole_bundle(tmp_path: Path) -> None:
     whole, alone = compiled(tmp_path, PROFILES), compiled(tmp_path, PROFILES, profile="run")
     assert names(alone) == ["io.bin", "msr.bin", "exit_handler.c", "exit_handler.h", "manifest.json"]

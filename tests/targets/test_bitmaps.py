@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from policyc.semantics.policy import EXIT, Defaults, Variant
 from policyc.targets.registry import target
+from policyc.targets.traps import traps_of
 from policyc.vocabulary.access import PORT_LAST
 from tests.growth import seconds
 from tests.proof.build import PASS, TRAP, all_maps, decision_map, policy, rule, svm_images, traps, vmx_images
@@ -19,21 +20,24 @@ from tests.targets.random_policies import MSR_EDGES, PORT_EDGES, policies
 
 def images(name, subject):
     (decisions,) = all_maps(subject).values()
-    return {each.name: each.data for each in target(name).images(subject, decisions)}
+    return {each.name: each.data for each in target(name).images(traps_of(subject, decisions))}
 
 
 @settings(deadline=None, max_examples=40)
 @given(policies())
 def test_vmx_images_are_those_of_the_naive_builder(subject) -> None:
     decisions = decision_map(subject, Variant())
-    assert target("vmx").images(subject, decisions) == vmx_images(subject, decisions)
+    assert target("vmx").images(traps_of(subject, decisions)) == vmx_images(subject, decisions)
 
 
 @settings(deadline=None, max_examples=40)
 @given(policies())
 def test_svm_images_are_those_of_the_naive_builder_in_every_bit_the_processor_reads(subject) -> None:
     decisions = decision_map(subject, Variant())
-    (msrpm, iopm), (naive_msrpm, naive_iopm) = target("svm").images(subject, decisions), svm_images(subject, decisions)
+    (msrpm, iopm), (naive_msrpm, naive_iopm) = (
+        target("svm").images(traps_of(subject, decisions)),
+        svm_images(subject, decisions),
+    )
     assert msrpm == naive_msrpm
     assert iopm.data[:8192] == naive_iopm.data[:8192]
     assert iopm.data[8192] & 7 == naive_iopm.data[8192] & 7 == 7
@@ -43,8 +47,8 @@ def test_svm_images_are_those_of_the_naive_builder_in_every_bit_the_processor_re
 @given(policies())
 def test_an_access_exits_exactly_where_its_chain_or_a_neighbours_traps(subject) -> None:
     decisions = decision_map(subject, Variant())
-    vmx = {each.name: each.data for each in target("vmx").images(subject, decisions)}
-    svm = {each.name: each.data for each in target("svm").images(subject, decisions)}
+    vmx = {each.name: each.data for each in target("vmx").images(traps_of(subject, decisions))}
+    svm = {each.name: each.data for each in target("svm").images(traps_of(subject, decisions))}
     for msr in MSR_EDGES:
         for column in (0, 1):
             wanted = traps(subject, decisions, column, msr)
@@ -105,7 +109,7 @@ def test_a_real_hypervisors_list_compiles_to_its_bytes(name) -> None:
 
 def makes(name, subject) -> Callable[[], object]:
     (decisions,) = all_maps(subject).values()
-    return lambda: target(name).images(subject, decisions)
+    return lambda: target(name).images(traps_of(subject, decisions))
 
 
 @pytest.mark.parametrize("name", ["vmx", "svm"])

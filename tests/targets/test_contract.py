@@ -9,6 +9,7 @@ import pytest
 
 from policyc.semantics.policy import EXIT, Defaults
 from policyc.targets.registry import DEFAULT, NAMES, target
+from policyc.targets.traps import traps_of
 from policyc.vocabulary.access import MSR_LAST
 from policyc.vocabulary.intervals import normal
 from tests.proof.build import TRAP, all_maps, policy, rule
@@ -41,7 +42,7 @@ def test_a_target_knows_its_name_and_its_windows_are_in_normal_form(name) -> Non
 def test_images_have_the_names_and_sizes_that_others_rely_on(name, subject) -> None:
     (decisions,) = all_maps(subject).values()
     assert [each for each in target(name).problems(subject, (decisions,)) if each.severity == "error"] == []
-    images = target(name).images(subject, decisions)
+    images = target(name).images(traps_of(subject, decisions))
     assert [each.name for each in images] == IMAGES[name]
     for each in images:
         assert isinstance(each.data, bytes)
@@ -53,11 +54,12 @@ def test_images_are_the_same_in_every_process(name) -> None:
     code = (
         "import hashlib\n"
         "from policyc.targets.registry import target\n"
+        "from policyc.targets.traps import traps_of\n"
         "from tests.proof.build import all_maps\n"
         "from tests.targets.test_contract import CARD, CLOSED\n"
         "for subject in (CARD, CLOSED):\n"
         "    for decisions in all_maps(subject).values():\n"
-        f"        for image in target({name!r}).images(subject, decisions):\n"
+        f"        for image in target({name!r}).images(traps_of(subject, decisions)):\n"
         "            print(image.name, hashlib.sha256(image.data).hexdigest())\n"
     )
     runs = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from policyc.semantics.policy import EXIT, Defaults, Variant
 from policyc.targets.kvm_filter import range_fields
 from policyc.targets.packing import Range
 from policyc.targets.registry import target
+from policyc.targets.traps import traps_of
 from policyc.vocabulary.intervals import intersect, normal
 from tests.growth import seconds
 from tests.proof.build import PASS, TRAP, all_maps, decision_map, policy, rule, traps
@@ -28,7 +28,7 @@ X2APIC = rule("msr", (0x800, 0x8FF), verb="allow")
 def made(subject):
     (decisions,) = all_maps(subject).values()
     assert [each for each in target("kvm").problems(subject, (decisions,)) if each.severity == "error"] == []
-    (image,) = target("kvm").images(subject, decisions)
+    (image,) = target("kvm").images(traps_of(subject, decisions))
     found = json.loads(image.data)
     kvm_accepts(found)
     return found
@@ -82,7 +82,7 @@ def test_the_kernels_walk_denies_exactly_what_traps(subject) -> None:
     found = target("kvm").problems(subject, (decisions,))
     if any(each.code in ("T504", "T515") for each in found):
         return
-    filter_ = json.loads(target("kvm").images(subject, decisions)[0].data)
+    filter_ = json.loads(target("kvm").images(traps_of(subject, decisions))[0].data)
     kvm_accepts(filter_)
     for msr in {min(max(edge + step, 0), 0xFFFFFFFF) for edge in MSR_EDGES for step in (-1, 0, 1)}:
         for column in (0, 1):
@@ -99,7 +99,7 @@ def test_every_msr_of_the_windows_has_the_verdict_of_a_real_list(name) -> None:
     else:  # Jailhouse traps x2APIC writes, which KVM cannot.
         subject = policy(*subject.rules, X2APIC, defaults=subject.defaults)
     (decisions,) = all_maps(subject).values()
-    (image,) = target("kvm").images(subject, decisions)
+    (image,) = target("kvm").images(traps_of(subject, decisions))
     filter_ = json.loads(image.data)
     kvm_accepts(filter_)
     wanted = {(base + each, write): data["default"] == "deny" for base in (0, 0xC0000000, 0xC0010000)
@@ -148,7 +148,7 @@ def test_a_filter_takes_under_ten_milliseconds() -> None:
     subject = as_policy(real("xen_vmx_modern"))
     (decisions,) = all_maps(policy(*subject.rules, X2APIC, defaults=CLOSED)).values()
     subject = policy(*subject.rules, X2APIC, defaults=CLOSED)
-    assert seconds(partial(target("kvm").images, subject, decisions), 0.01) < 0.01
+    assert seconds(lambda: target("kvm").images(traps_of(subject, decisions)), 0.01) < 0.01
 
 
 def test_the_numbers_are_those_of_the_kernels_header() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from policyc.proof.prove import prove
 from policyc.semantics.decide import decide, variants
 from policyc.targets.registry import NAMES, target
+from policyc.targets.traps import traps_of
 from tests.targets.random_policies import policies
 
 CANNOT = {"T502", "T504", "T515"}
@@ -19,7 +20,7 @@ def test_random_policies_compile_to_images_that_are_proven(subject) -> None:
     maps = {each: decide(subject, each) for each in variants(subject)}
     images = {
         variant: {
-            name: target(name).images(subject, decisions)
+            name: target(name).images(traps_of(subject, decisions))
             for name in NAMES
             if not CANNOT & {each.code for each in target(name).problems(subject, (decisions,))}
         }
