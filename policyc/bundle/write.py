@@ -72,7 +72,7 @@ def _standing(place: str, parent: int, name: str) -> Identity | None:
         before = _occupant(parent, name)
         try:
             return _look(place, parent, name)
-        except UnreadableError:
+        except (UnreadableError, FileNotFoundError):
             if before == _occupant(parent, name):
                 raise
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))

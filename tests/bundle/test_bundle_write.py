@@ -491,6 +491,27 @@ def test_runs_side_by_side_leave_one_whole_bundle_and_readers_never_see_a_mixtur
     assert os.listdir(tmp_path) == ["vm.bundle"]
 
 
+def test_a_writer_overtaken_while_it_looks_at_what_stands_there_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run has deleted the old bundle's files between their names and their states."""
+    place = tmp_path / "vm.bundle"
+    write_bundle(str(place), SMALL_OLD)
+    genuine, overtaken = write.listing, []
+
+    def listing(handle: int) -> dict[str, os.stat_result]:
+        if not overtaken:
+            overtaken.append(True)
+            write_bundle(str(place), SMALL_NEW)
+            os.stat("a.bin", dir_fd=handle)
+        return genuine(handle)
+
+    monkeypatch.setattr(write, "listing", listing)
+    write_bundle(str(place), NEW)
+    assert tree(place) == contents(NEW)
+    assert os.listdir(tmp_path) == ["vm.bundle"]
+
+
 def test_a_reader_overtaken_again_and_again_reads_the_bundle_that_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
