@@ -73,12 +73,14 @@ def run(args: Arguments) -> int:
 
 
 class Change(NamedTuple):
-    """Two sides and what is different. dropped: guards of the old one that the new one lacks."""
+    """Two sides and what is different. dropped: guards of the old one that the new one lacks. was: the old one's path,
+    where the file was renamed."""
 
     old: Subject
     new: Subject
     comparison: Comparison
     dropped: tuple[Dropped, ...] = ()
+    was: str | None = None
 
     @property
     def same(self) -> bool:
@@ -120,7 +122,9 @@ def _since(args: Arguments) -> int:
     names = policies.database(args)
     found = since.collect(args.since, args.subjects, names)
     changes = [
-        _compare(args, [each.old, each.new]) for each in found.changed if each.old is not None and each.new is not None
+        _compare(args, [each.old, each.new])._replace(was=each.was)
+        for each in found.changed
+        if each.old is not None and each.new is not None
     ]
     refused = [each for each in found.changed if each.refused is not None]
     _print_since(args, changes, found.gone, [each.path for each in refused], names)
@@ -138,29 +142,32 @@ def _print_since(
     if args.format == "json":
         from policyc.reports.jsonform import document
 
-        rows = [_fields(args, each, names) for each in changes]
+        rows = [{**_fields(args, each, names), "renamed_from": each.was} for each in changes]
         sys.stdout.write(document({"changes": rows, "gone": list(gone), "refused": list(refused)}))
         return
     from policyc.reports.cells import safe
 
     mark = "**policyc diff** " if args.format == "markdown" else ""
     told = [each for each in changes if not each.same]
+    renamed = [each for each in changes if each.was is not None and (mark or each.same)]
     for change in told:
         if not mark:
-            print(f"{safe(change.new.said)}:")
+            print(f"{safe(change.new.said)}{'' if change.was is None else f', renamed from {safe(change.was)}'}:")
         _print(args, change, names)
         print()
+    for each in renamed:
+        print(f"{mark}{safe(each.new.said)}: renamed from {safe(each.was or '')}")
     for words, paths in (("gone", gone), ("cannot be compared", refused)):
         for path in paths:
             print(f"{mark}{safe(path)}: {words}")
-    if not (told or gone or refused):
+    if not (told or renamed or gone or refused):
         print(f"{mark}no difference")
 
 
 def _print(args: Arguments, change: Change, names: Database) -> None:
     from policyc.reports import differences, guards
 
-    old, new, comparison, dropped = change
+    old, new, comparison, dropped, _ = change
     if args.format == "json":
         from policyc.reports.jsonform import document
 
@@ -185,7 +192,7 @@ def _print(args: Arguments, change: Change, names: Database) -> None:
 def _fields(args: Arguments, change: Change, names: Database) -> dict[str, Any]:
     from policyc.reports import differences, guards
 
-    old, new, comparison, dropped = change
+    old, new, comparison, dropped, _ = change
     told = differences.fields(old, new, comparison, names, _risk(args, comparison, names))
     return {**told, "dropped": guards.fields(dropped)}
 

@@ -79,6 +79,54 @@ def test_from_a_folder_below_and_of_that_folder_alone(
     assert [each["new"] for each in names(capsys, ".")["changes"]] == ["vm.pol"]
 
 
+def test_a_policy_that_is_changed_in_a_folder_beside_the_current_one(
+    repository: Repository, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository.path / "policies" / "vm.pol").write_text(RISKY)
+    (repository.path / "tools").mkdir()
+    monkeypatch.chdir(repository.path / "tools")
+    assert [each["new"] for each in names(capsys, "../policies")["changes"]] == ["../policies/vm.pol"]
+
+
+def test_a_policy_that_git_calls_renamed_is_compared_with_what_it_was(repository: Repository, capsys: Captured) -> None:
+    repository.git("mv", "policies/vm.pol", "policies/guest.pol")
+    (repository.path / "policies" / "guest.pol").write_text(RISKY)
+    lines = since(capsys, ".", status=1).splitlines()
+    assert lines[:2] == ["policies/guest.pol, renamed from policies/vm.pol:", "opens 1 MSR for read and write"]
+    assert not [line for line in lines if line.endswith(("gone", "IA32_FS_BASE"))]
+    (change,) = names(capsys, ".")["changes"]
+    assert (change["new"], change["renamed_from"]) == ("policies/guest.pol", "policies/vm.pol")
+    marked = since(capsys, ".", "--format", "markdown", status=1)
+    assert "**policyc diff** policies/guest.pol: renamed from policies/vm.pol\n" in marked
+
+
+def test_a_policy_that_was_renamed_and_means_the_same_is_told_of_in_a_line(
+    repository: Repository, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it comes from outside the paths, with settings that let git itself see no renames."""
+    repository.git("config", "diff.renames", "false")
+    repository.git("mv", "old.pol", "policies/moved.pol")
+    assert since(capsys, "policies", status=0) == "policies/moved.pol: renamed from old.pol\n"
+    monkeypatch.chdir(repository.path / "policies")
+    assert since(capsys, ".", status=0) == "moved.pol: renamed from ../old.pol\n"
+    assert since(capsys, ".", "--format", "markdown", status=0) == (
+        "**policyc diff** moved.pol: renamed from ../old.pol\n"
+    )
+
+
+def test_a_policy_that_was_moved_with_its_modules_finds_the_old_ones(repository: Repository, capsys: Captured) -> None:
+    long = PART + "# Our own device, of which nothing else is known to anybody.\n"
+    repository.commit(policies__part_pol=long)
+    repository.git("mv", "policies", "guests")
+    (repository.path / "guests" / "part.pol").write_text(long.replace("0x1230", "0x1231"))
+    found = names(capsys, ".")
+    told = {each["new"]: each["renamed_from"] for each in found["changes"]}
+    assert told == {"guests/user.pol": "policies/user.pol", "guests/vm.pol": "policies/vm.pol"}
+    assert found["gone"] == []
+    opened = {each["new"]: each["opens"]["summary"] for each in found["changes"] if not each["same"]}
+    assert opened == {"guests/user.pol": "opens 1 port for in and out"}
+
+
 def test_a_policy_that_is_gone_or_does_not_compile_is_named(repository: Repository, capsys: Captured) -> None:
     (repository.path / "old.pol").unlink()
     (repository.path / "policies" / "vm.pol").write_text("allow msr NOBODY\n")
