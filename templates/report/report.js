@@ -191,7 +191,8 @@
         tabindex: "0", role: "application", "aria-roledescription": "heat map", "aria-label": title, "aria-describedby": "keys",
       });
       this.box = make("div", { class: "cursor away" });
-      this.frame = make("div", { class: "frame" }, this.canvas, this.box);
+      this.spot = make("div", { class: "spot" });
+      this.frame = make("div", { class: "frame" }, this.canvas, this.spot, this.box);
       this.strip = make("canvas", { class: "strip", "aria-hidden": "true" });
       this.across = make("div", { class: "across", "aria-hidden": "true" });
       this.down = make("div", { class: "down", "aria-hidden": "true" });
@@ -429,6 +430,14 @@
       if (aloud) byId("live").textContent = spoken(this, this.cursor);
     }
 
+    /** Scroll the cell of the cursor into the window. Not its box, which may be on its way there. */
+    show() {
+      const x = (this.cursor % ROW) - this.left, y = Math.floor(this.cursor / ROW) - this.top;
+      const [left, top, size] = [x, y, 1].map((each) => `${each * this.cell}px`);
+      Object.assign(this.spot.style, { left, top, width: size, height: size });
+      this.spot.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+
     reveal() {
       const keep = (start, shown, at, whole) => {
         const wanted = at < start ? at : at >= start + shown ? at - shown + 1 : start;
@@ -479,6 +488,7 @@
       if (!move || (event.ctrlKey && event.key !== "Home" && event.key !== "End")) return;
       event.preventDefault();
       move();
+      this.show();
     }
 
     at(event) {
@@ -491,7 +501,10 @@
     listen() {
       let dragged = null;
       this.canvas.addEventListener("keydown", (event) => this.key(event));
-      this.canvas.addEventListener("focus", () => this.go(this.cursor));
+      this.canvas.addEventListener("focus", () => {
+        this.go(this.cursor);
+        if (!dragged) this.show(); // What is clicked is seen already, and must not move under the pointer.
+      });
       this.canvas.addEventListener("blur", () => this.place());
       this.canvas.addEventListener("pointerdown", (event) => {
         dragged = { x: event.clientX, y: event.clientY, left: this.left, top: this.top };
@@ -725,6 +738,7 @@
     map.canvas.focus();
     map.element.scrollIntoView({ block: "nearest" });
     map.go(map.match.indexOf(1));
+    map.show();
   }
 
   /* colours */

@@ -132,6 +132,17 @@ def choose(tab: Page, menu: str, value: str) -> None:
     )
 
 
+def seen(tab: Page) -> bool:
+    """Whether the cell of the cursor lies in the window, with nothing over it, and its map in its frame as always."""
+    script = """(() => {
+      document.getAnimations().forEach((each) => each.finish());
+      const box = document.querySelector('.cursor:not([hidden])'), { left, top, width, height } = box.getBoundingClientRect();
+      const frame = box.parentElement, at = document.elementFromPoint(left + width / 2, top + height / 2);
+      return frame.scrollTop + frame.scrollLeft === 0 && at === frame.querySelector('canvas');
+    })()"""
+    return bool(tab.run(script))
+
+
 def css(tab: Page, name: str) -> tuple[int, ...]:
     text = str(tab.run(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}').trim()"))
     return tuple(int(text[at : at + 2], 16) for at in (1, 3, 5))
@@ -303,6 +314,41 @@ def test_the_pointer_shows_what_lies_under_it_also_where_the_map_is_enlarged(tab
     assert labels[:2] == ["0x0000", "0x0200"]
     tab.press("0")
     assert tab.run("document.querySelectorAll('.frame canvas')[0].width") == 768
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (320, 256), (1280, 600)])
+def test_the_cell_of_the_cursor_is_in_the_window(tab: Page, report: Path, width: int, height: int) -> None:
+    """320 by 256: a window of 1280 by 1024 at 400 %, where the map is wider than it, and half of it is taken."""
+    tab.open(report, width=width, height=height)
+    focus(tab, 0)
+    assert seen(tab)
+    for key, control in (
+        ("End", True),
+        ("Home", False),
+        ("PageUp", False),
+        ("End", False),
+        ("Home", True),
+        ("n", False),
+    ):
+        tab.press(key, control=control)
+        assert seen(tab), key
+    for words in ("io:0xffff", "io:0x80", "msr:0xc00000ff", "msr:0x1b"):
+        find(tab, words)
+        tab.press("Enter")
+        assert seen(tab), words
+
+
+def test_a_cell_that_is_clicked_stays_under_the_pointer(tab: Page, report: Path) -> None:
+    tab.open(report, width=320, height=640)
+    tab.run("document.querySelectorAll('.frame canvas')[0].scrollIntoView({ block: 'end' })")
+    place = tab.run(
+        "(({left, bottom}) => [left + 40, bottom - 200])(document.querySelector('.frame').getBoundingClientRect())"
+    )
+    before = tab.run("[scrollX, scrollY, document.querySelector('.plot').scrollLeft]")
+    for kind in ("mousePressed", "mouseReleased"):
+        tab.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+    assert here(tab).startswith("Port 0x38")
+    assert tab.run("[scrollX, scrollY, document.querySelector('.plot').scrollLeft]") == before
 
 
 def test_the_arrow_keys_move_the_view_of_an_enlarged_map(tab: Page, report: Path) -> None:
