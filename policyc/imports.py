@@ -8,7 +8,7 @@ a ``./``) is refused, so that a reviewer who searches for a path finds every use
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from policyc import resources
 from policyc.bundle.layout import FileEntry
@@ -44,6 +44,7 @@ class FileLoader:
         self.sources: list[FileEntry] = []
         self.total = 0
         self.known: dict[tuple[int, int], tuple[str, str]] = {}
+        self.listed: dict[bool, list[str]] = {}
         if main != "-":
             try:  # noqa: SIM105 - contextlib takes as long to import as three modules of ours
                 self.known[_identity(os.stat(main))] = (MAIN, os.path.basename(main))
@@ -128,21 +129,25 @@ class FileLoader:
 
     def _neighbours(self, spelling: str, path: str, bundled: bool) -> list[str]:
         """Policy files that exist, written as this import would write them."""
-        base = resources.folder(STD) if bundled else self.folder or "."
-        head = spelling.removesuffix(path)
-        found: list[str] = []
-        looked = 0
-        for folder, folders, files in os.walk(base):
-            folders[:] = sorted(each for each in folders if not each.startswith("."))
-            inside = os.path.relpath(folder, base)
-            for each in sorted(files):
-                looked += 1
-                whole = os.path.normpath(os.path.join(STD if bundled else "", inside, each))
-                if whole.endswith(".pol") and whole.startswith(head) and whole.isprintable():
-                    found.append(whole.removeprefix(head))
-            if looked > _MOST_LISTED:
-                break
-        return found
+        if bundled not in self.listed:
+            self.listed[bundled] = list(_policies(resources.folder(STD) if bundled else self.folder or "."))
+        base, head = f"{STD}/" if bundled else "", spelling.removesuffix(path)
+        found = [f"{base}{each}" for each in self.listed[bundled]]
+        return [each.removeprefix(head) for each in found if each.startswith(head)]
+
+
+def _policies(base: str) -> Iterator[str]:
+    """The policy files below a folder, seen from there; no more than some thousand files are looked at."""
+    looked = 0
+    for folder, folders, files in os.walk(base):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        looked += len(files)
+        inside = os.path.relpath(folder, base)
+        for each in sorted(files):
+            if each.endswith(".pol") and each.isprintable():
+                yield os.path.normpath(os.path.join(inside, each))
+        if looked > _MOST_LISTED:
+            break
 
 
 def read_module(name: str, data: bytes) -> tuple[Source, tree.Module, list[Diagnostic]]:

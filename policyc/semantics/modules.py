@@ -65,6 +65,8 @@ class _Walk:
         self.modules: list[Loaded] = []
         self.aliases: dict[str, dict[str, str | None]] = {}
         self.spelt: dict[str, Span] = {}
+        self.lost = 0
+        """Imports that led nowhere: they count as files, for each is looked for on the disk."""
         self.stopped = False
 
     def visit(self, loaded: Loaded, trail: tuple[Loaded, ...]) -> None:
@@ -94,6 +96,9 @@ class _Walk:
     def follow(self, statement: tree.Import, importer: Loaded, trail: tuple[Loaded, ...]) -> str | None:
         """The key of the imported file, which is visited if it is new; None after reporting."""
         span = statement.path.span
+        if self.lost >= MAX_MODULES:
+            self.stop(span)
+            return None
         try:
             key = self.loader.find(statement.path.value, importer.key)
             if any(each.key == key for each in trail):
@@ -110,18 +115,22 @@ class _Walk:
             if key in self.aliases:
                 return key
             if len(trail) > MAX_IMPORT_DEPTH or len(self.modules) >= MAX_MODULES:
-                self.stopped = True
-                self.problems.append(
-                    error("E004", f"imports nest over {MAX_IMPORT_DEPTH} deep or name over {MAX_MODULES} files", span)
-                )
+                self.stop(span)
                 return None
             loaded, problems = self.loader.load(key)
         except LoadError as reason:
+            self.lost += 1
             self.problems.append(error(reason.code, reason.message, span, helps=reason.helps))
             return None
         self.problems += problems
         self.visit(loaded, trail)
         return key
+
+    def stop(self, span: Span) -> None:
+        """No import from here on is followed."""
+        self.stopped = True
+        said = f"imports nest over {MAX_IMPORT_DEPTH} deep or name over {MAX_MODULES} files"
+        self.problems.append(error("E004", said, span))
 
 
 def alias_of(statement: tree.Import) -> str:

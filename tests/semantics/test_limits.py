@@ -117,6 +117,17 @@ def test_two_hundred_imports_compile(tmp_path: Path) -> None:
     assert len(check_policy(str(tmp_path / "vm.pol")).policy.rules) == 200
 
 
+def test_imports_that_lead_nowhere_are_looked_for_as_often_as_files_may_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "vm.pol").write_text(HEAD + "".join(f'import "m{number}.pol"\n' for number in range(100_000)))
+    with pytest.raises(PolicyError) as raised:
+        check_policy(str(tmp_path / "vm.pol"))
+    said = [(each.code, each.primary.span.line) for each in raised.value.diagnostics if each.primary]
+    first = HEAD.count("\n") + 1
+    assert said[:3] == [("E036", first), ("E036", first + 1), ("E036", first + 2)]
+    assert ("E004", first + MAX_MODULES) in said
+    assert max(line for _, line in said) == first + MAX_MODULES
+
+
 @pytest.mark.parametrize(
     ("row", "numbers"),
     [
