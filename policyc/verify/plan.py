@@ -91,14 +91,14 @@ def _outside(told: Told, target: str) -> Iterator[Question]:
 
 def _in(told: Told, target: str) -> Iterator[Question]:
     for width, column in ((1, IN1), (2, IN2), (4, IN4)):
-        expected = _row(told.io.starts(target, column))
+        expected = _row(told.io.starts(target, width))
         for at in range(0, PORTS, STEP):
             yield Question(Sweep("in", width, at, STEP), column, expected[at : at + STEP])
 
 
 def _sampled(told: Told, target: str) -> Iterator[Question]:
-    rows = {column: _row(told.io.starts(target, column)) for column in (IN1, IN2, IN4, OUT1, OUT2, OUT4)}
-    ports = _samples(rows[IN1])
+    rows = {width: _row(told.io.starts(target, width)) for width in (1, 2, 4)}
+    ports = _samples(rows[1])
     for width, reads, writes in ((1, IN1, OUT1), (2, IN2, OUT2), (4, IN4, OUT4)):
         safe = [port for port in ports if not _dangerous(port, width)]
         forms = [("out", writes, safe, False)]
@@ -108,7 +108,7 @@ def _sampled(told: Told, target: str) -> Iterator[Question]:
         forms += [("out immediate", writes, [port for port in safe if port < 0x100], False)]
         for kind, column, chosen, repeat in forms:
             for first, count in _joined(chosen):
-                expected = rows[column][first : first + count]
+                expected = rows[width][first : first + count]
                 yield Question(Sweep(kind, width, first, count, repeat), column, expected)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from policyc.proof.evaluate import evaluate
-from policyc.proof.rows import PORTS, number
+from policyc.proof.rows import PORTS
 from policyc.semantics.policy import Variant
 from policyc.verify.probes import LARGEST_PAYLOAD, READS, Answer, Run, Sweep, answers, exits, payload, told_of_exit
 from policyc.verify.subjects import subjects
 from policyc.verify.told import access
-from policyc.vocabulary.access import IN1, OUT4, Access
+from policyc.vocabulary.access import COLUMN_WIDTHS, IO_COLUMNS, Access
 from policyc.vocabulary.diagnostic import UnreadableError
 from tests.bundle.bundles import POLICY as OTHER
 from tests.bundle.bundles import compiled
@@ -105,9 +105,11 @@ def test_what_an_exit_tells_has_each_bit_of_the_manuals() -> None:
     assert "in" in READS
 
 
-def test_the_row_of_a_port_column_is_that_of_the_bits() -> None:
-    target = "vmx"
+@pytest.mark.parametrize("column", IO_COLUMNS)
+@pytest.mark.parametrize("target", ["vmx", "svm"])
+def test_the_row_of_a_width_is_that_of_the_bits_for_either_direction(target: str, column: int) -> None:
     told = subjects(bundle(), target)[0].told
-    bits = number(b"".join(b"1" if told.verdict(access(IN1, port), target).exits else b"0" for port in range(0x4100)))
-    assert told.io.starts(target, IN1) & (1 << 0x4100) - 1 == bits
-    assert told.io.starts(target, OUT4) >> 0xFFFD == 0b111
+    ports = (*range(0x4100), *range(0x7FF0, 0x8010), *range(0xFFF0, 0x10000))
+    exiting = [port for port in ports if told.verdict(access(column, port), target).exits]
+    starts = told.io.starts(target, COLUMN_WIDTHS[column])
+    assert [port for port in ports if starts >> port & 1] == exiting
