@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policyc.emitters import ctext
+from policyc.emitters import ctext, parts
 from policyc.semantics.actions import usable_in_c
 from policyc.semantics.policy import Actions, Policy
 from policyc.vocabulary.access import IO, MSR
@@ -24,11 +24,14 @@ def problems(policy: Policy) -> list[Diagnostic]:
     ours = ("policyc_", f"{ctext.prefix(policy.name).lower()}_")
     first: dict[str, tuple[str, Span | None]] = {}
     found: dict[str, Diagnostic] = {}
-    for name, space, span in _forwarded(policy):
+    forwarded = list(_forwarded(policy))
+    own = parts.defined() if forwarded else frozenset()
+    for name, space, span in forwarded:
         before, there = first.setdefault(name, (space, span))
         if name in found:
             continue
-        if not usable_in_c(name) or re.fullmatch(_OF_C, name) or name.lower().startswith(ours):
+        taken = name in own or re.fullmatch(_OF_C, name) or name.lower().startswith(ours)
+        if taken or not usable_in_c(name):
             said = f"the exit handler cannot call a function `{ctext.comment(name)}`: C or the handler itself has that name"
             found[name] = error("E066", said, span, helps=("choose another name for the function",))
         elif before != space:

@@ -6,23 +6,15 @@ of text, which a template arranges. docs/handler.md is the hypervisor author's v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from policyc import resources
 from policyc.analyses.obligations import Registers
-from policyc.emitters import _templates, functions, header, layout, rows
+from policyc.emitters import _templates, functions, header, layout, parts, rows
 from policyc.emitters.duties import msrs_owed
 from policyc.emitters.instant import Context, function_name
 from policyc.semantics.policy import DecisionMap, Policy, Variant
 from policyc.targets.base import Image
 from policyc.vocabulary.diagnostic import PolicyError
-
-FOLDER = "templates"
-PARTS = ("decide.c", "registry.c", "actions.c", "vcpu.c")
-"""Files of templates/exit_handler/ that every handler has, in the order of their definitions."""
-GUEST_PART = "guest.c"
-TARGET_PARTS = {"vmx": (GUEST_PART, "vmx.c"), "svm": (GUEST_PART, "svm.c"), "kvm": ("kvm.c",)}
-"""What each target adds."""
 
 
 def emit(
@@ -43,8 +35,8 @@ def emit(
     owed = () if registers is None else msrs_owed(policy, maps, targets, registers)
     head = header.describe(policy, laid, targets, owed)
     arrays = rows.arrays(policy, laid, head.prefix, header.handlers(laid))
-    source = render("exit_handler.c.jinja", {"h": head, "arrays": arrays, "code": _code(targets)})
-    declarations = render("exit_handler.h.jinja", {"h": head, "types": _part("types.h")})
+    source = render("exit_handler.c.jinja", {"h": head, "arrays": arrays, "code": parts.code(targets)})
+    declarations = render("exit_handler.h.jinja", {"h": head, "types": parts.part("types.h")})
     return Image("exit_handler.c", source.encode("ascii")), Image("exit_handler.h", declarations.encode("ascii"))
 
 
@@ -52,12 +44,3 @@ def render(name: str, variables: Mapping[str, object]) -> str:
     """A template of templates/exit_handler/ with its variables filled in. KeyError for a variable that is not given."""
     function = getattr(_templates, function_name(name))
     return "".join(function(Context(variables)))
-
-
-def _part(name: str) -> str:
-    return resources.read(FOLDER, f"exit_handler/{name}")
-
-
-def _code(targets: Iterable[str]) -> str:
-    wanted = dict.fromkeys(part for target in targets for part in TARGET_PARTS[target])
-    return "\n".join(_part(name) for name in (*PARTS, *wanted))

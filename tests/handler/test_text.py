@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policyc.emitters import ctext
+from policyc.emitters.functions import problems
 from policyc.emitters.handler import emit
 from policyc.semantics.decide import decide, variants
 from policyc.semantics.policy import Action, Default
@@ -116,6 +117,16 @@ def test_a_handler_that_takes_a_name_of_ours_or_of_the_headers_is_an_error_at_it
     assert (found.code, found.message) == ("E066", said)
     assert found.primary is not None
     assert found.primary.span.line == 1
+
+
+def test_no_function_of_the_handler_itself_can_be_forwarded_to(tmp_path) -> None:
+    source = write_handler(everything(), tmp_path)
+    run([compiler("gcc"), "-std=c11", "-O0", "-c", source, "-o", tmp_path / "out.o"])
+    symbols = [line.split() for line in run(["nm", tmp_path / "out.o"]).splitlines()]
+    own = [each[-1] for each in symbols if each[-2] == "t"]
+    assert {"search", "act", "finish", "vmx_exit", "svm_exit", "kvm_io"} <= set(own)
+    rules = [rule("intercept", "io", port, None, (forward(name),)) for port, name in enumerate(own)]
+    assert [each.code for each in problems(make(*rules))] == ["E066"] * len(own)
 
 
 def test_a_default_that_forwards_msrs_and_ports_to_one_function_is_an_error() -> None:
