@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -30,6 +31,31 @@ def shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPYCACHEPREFIX": CACHE.name, **environment}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.run(["bash", "-c", text], capture_output=True, text=True, env=env, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compile", "gone.pol"],
+        ["check", "gone.pol"],
+        ["test", "gone.pol"],
+        ["lint", "gone.pol"],
+        ["explain", "gone.pol", "rdmsr", "0x10"],
+        ["show", "gone.pol"],
+        ["diff", "gone.pol", "gone.pol"],
+        ["prove", "implies", "gone.pol", "gone.pol"],
+        ["audit", "gone.bin"],
+    ],
+)
+def test_why_a_command_ends_with_2_is_on_standard_error_in_json_too(
+    words: list[str], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert frame.run([*words, "--format", "json"]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("policyc: ")
+    assert "gone." in err
+    assert out == "" or json.loads(out)["format_version"] == 1
 
 
 def test_the_version_is_one_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,18 @@ def test_a_bundle_and_an_image_are_proven_like_their_policy(tmp_path: Path, caps
     assert head.endswith("`in 0x0 width 1` is the proof")
     assert image.split() == [f"{bundle}/io.bin", "passthrough", "by", "default"]
     assert rule.split() == [strict, "exit", f"{strict}:2", "default", "exit"]
+
+
+def test_an_image_altered_along_with_its_digest_is_refuted_as_an_image_only(tmp_path: Path, capsys: Captured) -> None:
+    vm, bundle = write(tmp_path), tmp_path / "vm.bundle"
+    assert frame.run(["compile", vm, "-o", str(bundle)]) == 0
+    capsys.readouterr()
+    image, manifest = bundle / "io.bin", bundle / "manifest.json"
+    image.write_bytes(bytes(image.stat().st_size))
+    told = json.loads(manifest.read_text())
+    (entry,) = (each for each in told["files"] if each["path"] == "io.bin")
+    entry["sha256"] = sha256(image.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(told))
+    proved(capsys, "equivalent", str(bundle), vm, status=0)
+    head, *_ = proved(capsys, "equivalent", str(image), vm, status=1)
+    assert head.startswith(f"{image} is not equivalent to {vm}")
