@@ -92,29 +92,33 @@ def _known_profile(bundle: Bundle, profile: str | None) -> None:
 
 
 def _chosen(bundle: Bundle, names: tuple[str, ...] | None) -> tuple[list[Executor], list[Idle]]:
-    """The executors to run, and those that cannot be; UsageError for one that was named and cannot."""
+    """The executors to run, and those that cannot be; UsageError where one of these was named, or none is left."""
     from policyc.verify.executors import EXECUTORS
 
     chosen, idle = [], []
     for executor in EXECUTORS:
-        if names is not None and executor.name not in names:
-            continue
-        why = ""
-        if names is None and not executor.unasked:
-            continue
-        if executor.target is not None and executor.target not in bundle.manifest.targets:
-            why = f"the bundle has no {executor.target} images (policyc compile --target {executor.target})"
-        elif missing := executor.missing():
-            why = f"not installed: {missing}" if missing.startswith("apt ") else f"it needs {missing}"
-        if not why:
-            chosen.append(executor)
-        elif names is not None:
-            raise UsageError(f"{executor.name} cannot be run", why)
-        else:
-            idle.append(Idle(executor.name, why))
-    if not chosen:
-        raise UsageError("no executor can be run", "; ".join(f"{each.name}: {each.why}" for each in idle))
+        if executor.name in names if names is not None else executor.unasked:
+            why = _why_not(bundle, executor)
+            if why:
+                idle.append(Idle(executor.name, why))
+            else:
+                chosen.append(executor)
+    if idle and (names is not None or not chosen):
+        *before, last = (each.name for each in idle)
+        called = f"{', '.join(before)} and {last}" if before else last
+        said = f"{called} cannot be run" if names is not None else "no executor can be run"
+        raise UsageError(said, "; ".join(f"{each.name}: {each.why}" for each in idle))
     return chosen, idle
+
+
+def _why_not(bundle: Bundle, executor: Executor) -> str:
+    """Everything that keeps an executor from being run; empty if nothing does."""
+    said = []
+    if executor.target is not None and executor.target not in bundle.manifest.targets:
+        said.append(f"the bundle has no {executor.target} images (policyc compile --target {executor.target})")
+    for each in executor.missing():
+        said.append(f"not installed: {each}" if each.startswith("apt ") else f"it needs {each}")
+    return ", and ".join(said)
 
 
 class _Bar:

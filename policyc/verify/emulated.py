@@ -40,8 +40,8 @@ class Emulated(NamedTuple):
     not_told: int = 0
     unasked: bool = True
 
-    def missing(self) -> str:
-        return self.lacks() or ("" if compiler() else HOW)
+    def missing(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.lacks(), "" if compiler() else HOW)))
 
     def ask(self, msr: bytes, io: bytes, sweeps: Sequence[Sweep], listen: Listener) -> Said:
         """Execute the sweeps under the images. Raises UnreadableError where the emulator fails."""

@@ -63,8 +63,8 @@ class Handler:
     target: str | None = None
     unasked = False
 
-    def missing(self) -> str:
-        return "" if compiler() else "a C compiler: apt install gcc"
+    def missing(self) -> tuple[str, ...]:
+        return () if compiler() else ("a C compiler: apt install gcc",)
 
     def verify(self, bundle: Bundle, profile: str | None, begin: Begin) -> Iterator[Result]:
         target = bundle.manifest.targets[0]

@@ -58,11 +58,11 @@ class Kvm:
     target: str | None = "kvm"
     unasked = True
 
-    def missing(self) -> str:
+    def missing(self) -> tuple[str, ...]:
         try:
             device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
         except OSError as reason:
-            return f"{DEVICE}: {(reason.strerror or 'it does not open').lower()}"
+            return (f"{DEVICE}: {(reason.strerror or 'it does not open').lower()}",)
         try:
             able = all(
                 fcntl.ioctl(device, _CHECK_EXTENSION, each) > 0
@@ -72,7 +72,7 @@ class Kvm:
             able = False
         finally:
             os.close(device)
-        return "" if able else f"a {DEVICE} that filters MSRs: Linux 5.10 or newer"
+        return () if able else (f"a {DEVICE} that filters MSRs: Linux 5.10 or newer",)
 
     def verify(self, bundle: Bundle, profile: str | None, begin: Begin) -> Iterator[Result]:
         for numbers in alike(bundle, "kvm", profile):

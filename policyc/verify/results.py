@@ -43,8 +43,8 @@ class Executor(Protocol):
         """Whether it runs without being named."""
         ...
 
-    def missing(self) -> str:
-        """Empty, or what this machine lacks: ``apt install ...``, or words that follow ``it needs``."""
+    def missing(self) -> tuple[str, ...]:
+        """All that this machine lacks, each ``apt install ...`` or words that follow ``it needs``."""
         ...
 
     def verify(self, bundle: Bundle, profile: str | None, begin: Begin) -> Iterator[Result]:

@@ -73,6 +73,24 @@ def test_an_executor_that_is_named_and_not_installed_is_an_error_with_the_comman
     assert "apt install bochs bochs-term" in capsys.readouterr().err
 
 
+def test_all_executors_that_cannot_be_run_are_told_at_once_with_all_that_each_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "language 1\ntarget vmx\ndefault passthrough\nintercept io 0x80\n"
+    write_bundle(str(tmp_path / "b"), compiled(text).files)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("CC", raising=False)
+    assert run(["verify", str(tmp_path / "b"), "--on", "qemu-svm,handler,bochs-vmx"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "policyc: bochs-vmx, qemu-svm and handler cannot be run",
+        "  help: bochs-vmx: not installed: apt install bochs bochs-term, "
+        "and it needs a C compiler for x86-64: apt install gcc; "
+        "qemu-svm: the bundle has no svm images (policyc compile --target svm), "
+        "and not installed: apt install qemu-system-x86, and it needs a C compiler for x86-64: apt install gcc; "
+        "handler: it needs a C compiler: apt install gcc",
+    ]
+
+
 def test_a_bundle_without_the_images_is_told_what_to_compile(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
