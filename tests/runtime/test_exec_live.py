@@ -192,6 +192,34 @@ def test_a_profile_that_the_vmms_filter_leaves_no_room_for_changes_nothing(tmp_p
     assert read == 0x10
 
 
+def test_a_machine_that_has_only_vcpus_left_refuses_a_switch_and_goes_on_as_it_was(tmp_path: Path) -> None:
+    """Its filter is set through a descriptor of the machine, and there is none: of two closed, the first was not the
+    last. When its vCPU is gone too, what is left switches again."""
+    policy = PROFILES + "profile third { f: intercept io 0x10 in -> const(3) }\n"
+    guest = "mov di, 0x800\n" + "".join(f"out {0x80 + n:#x}, al\nin al, 0x10\nstosb\n" for n in range(3)) + "hlt"
+    body = """
+    vm = machine(image)
+    another = os.dup(vm._vm)
+    os.close(vm._vm)
+    ask = lambda profile: lambda: policyc("vm.bundle", profile)
+    said = asking(vm, ask("other"), lambda: os.close(another), ask("third"))
+    read = list(bytes(vm.memory()[0x800:0x803]))
+    try:
+        vm.close()
+    except OSError:
+        pass  # Its machine is closed already.
+    later = machine(image)
+    said += asking(later, ask("third"))
+    print(json.dumps([said, read, list(bytes(later.memory()[0x800:0x803]))]))
+    """
+    (said, read, later), report = controlled(policy, guest, body, tmp_path)
+    (first, _, refused, last) = said
+    assert (first[0], refused[0], last[0]) == (0, 2, 0), said
+    assert "the VMM has closed a machine that still has vCPUs" in refused[1]
+    assert (read, later) == ([2, 2, 2], [3, 3, 3])
+    assert [each["profile"] for each in report[-1]["switches"]] == ["other", "third"]
+
+
 def test_processes_and_machines_switch_together(tmp_path: Path) -> None:
     """A forked VMM, and two machines in one process, of which one was made after the switch."""
     body = """
