@@ -255,4 +255,44 @@ static inline bool next_efer(uint64_t old, uint64_t value, bool paging,
 void *memcpy(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 
+/*
+ * Segment registers: access rights as VT-x has them, bits 7:0 and 15:12 of a
+ * descriptor's (SDM vol. 3C, "Guest Register State"). SVM's attributes (APM
+ * vol. 2, 15.5.1) are the same without the four reserved bits between.
+ */
+#define RIGHTS_DATA 0x93u
+#define RIGHTS_CODE 0x9bu
+#define RIGHTS_TSS 0x8bu
+#define RIGHTS_LONG (1u << 13)
+#define RIGHTS_WIDE (1u << 14)
+#define RIGHTS_PAGES (1u << 15)	/* the limit counts them */
+
+struct segment {
+	uint32_t selector;
+	uint32_t rights;
+	uint32_t limit;
+};
+
+/* ES, CS, SS, DS, FS, GS (0..5) at first. bits: of the guest; 0 as the host. */
+static inline struct segment first_segment(uint32_t number, uint32_t bits)
+{
+	bool code = number == 1;
+	uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
+	uint32_t rights = code ? RIGHTS_CODE : RIGHTS_DATA;
+
+	if (bits == 16)
+		return (struct segment){0, rights, 0xffff};
+	rights |= RIGHTS_PAGES;
+	rights |= code && bits != 32 ? RIGHTS_LONG : RIGHTS_WIDE;
+	return (struct segment){selector, rights, 0xffffffff};
+}
+
+/* Of code where no prefix says otherwise. rights: of CS. */
+static inline uint8_t code_bits(uint32_t rights, uint64_t efer)
+{
+	if ((efer & EFER_LMA) != 0 && (rights & RIGHTS_LONG) != 0)
+		return 64;
+	return (rights & RIGHTS_WIDE) != 0 ? 32 : 16;
+}
+
 #endif

@@ -31,8 +31,6 @@
 
 #define SAVED_ES 0x400u
 #define SAVED_CS 0x410u
-#define CODE_LONG (1u << (16 + 9))
-#define CODE_WIDE (1u << (16 + 10))
 #define SAVED_GDTR 0x460u
 #define SAVED_IDTR 0x480u
 #define SAVED_TR 0x490u
@@ -112,9 +110,10 @@ static uint64_t get_wide(uint32_t offset)
 }
 
 static void set_segment(uint32_t offset, uint32_t selector,
-			uint32_t attributes, uint32_t limit, uint64_t base)
+			uint32_t rights, uint32_t limit, uint64_t base)
 {
-	set(offset, selector | attributes << 16);
+	set(offset, selector | (rights & 0xffu) << 16 |
+			    (rights & 0xf000u) << 12);
 	set(offset + 4, limit);
 	set_wide(offset + 8, base);
 }
@@ -135,28 +134,13 @@ static const char *turn_on(void)
 	return NULL;
 }
 
-/* Granularity and default size; the code segment of 64 bits has a bit. */
-static uint32_t attributes_of(uint32_t bits, bool code)
-{
-	uint32_t attributes = code ? 0x9b : 0x93;
-
-	if (bits == 16)
-		return attributes;
-	if (code && bits != 32)
-		return 0xa00u | attributes;
-	return 0xc00u | attributes;
-}
-
-/* bits: of the guest; 0 as the host. */
 static void set_segments(uint32_t bits)
 {
 	for (uint32_t i = 0; i < 6; i++) {
-		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
-		uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
+		struct segment first = first_segment(i, bits);
 
-		set_segment(SAVED_ES + 16 * i, bits == 16 ? 0 : selector,
-			    attributes_of(bits, code),
-			    bits == 16 ? 0xffff : 0xffffffff, 0);
+		set_segment(SAVED_ES + 16 * i, first.selector, first.rights,
+			    first.limit, 0);
 	}
 }
 
@@ -201,7 +185,7 @@ static void set_own_memory(const struct guest_start *start)
 	set(EXCEPTIONS, 0);
 	set(INTERCEPT_MISC1, SHUTDOWN | HLT);
 	set_segment(SAVED_GDTR, 0, 0, start->gdt_limit, start->gdt);
-	set_segment(SAVED_TR, 0, 0x8b, 0xffff, 0);
+	set_segment(SAVED_TR, 0, RIGHTS_TSS, 0xffff, 0);
 	if (start->bits == 64)
 		set_nested(start);
 	else
@@ -221,7 +205,7 @@ static void set_up(const struct guest_start *start)
 	set_segments(start->bits);
 	set_segment(SAVED_GDTR, 0, 0, gdtr.limit, gdtr.base);
 	set_segment(SAVED_IDTR, 0, 0, start->idt_limit, start->idt);
-	set_segment(SAVED_TR, SELECTOR_TSS, 0x8b, 0x67, machine_tss());
+	set_segment(SAVED_TR, SELECTOR_TSS, RIGHTS_TSS, 0x67, machine_tss());
 	set_wide(SAVED_EFER, rdmsr(EFER));
 	set_wide(SAVED_CR0, read_cr0());
 	set_wide(SAVED_CR3, read_cr3());
@@ -358,7 +342,6 @@ static uint64_t segment_svm(uint32_t number)
 /* Without the paging that is the host's. */
 static struct mode mode_svm(void)
 {
-	uint32_t code = get(SAVED_CS);
 	struct mode mode;
 
 	mode.cr0 = get_wide(SAVED_CR0);
@@ -367,9 +350,8 @@ static struct mode mode_svm(void)
 	mode.cr3 = get_wide(SAVED_CR3);
 	mode.cr4 = get_wide(SAVED_CR4);
 	mode.efer = get_wide(SAVED_EFER);
-	mode.bits = (code & CODE_WIDE) != 0 ? 32 : 16;
-	if ((mode.efer & EFER_LMA) != 0 && (code & CODE_LONG) != 0)
-		mode.bits = 64;
+	/* Rights but for the lower eight, of which nothing is asked. */
+	mode.bits = code_bits(get(SAVED_CS) >> 12, mode.efer);
 	mode.cpl = (uint8_t)(get(SAVED_CPL & ~3u) >> 8 * (SAVED_CPL & 3u) & 3u);
 	return mode;
 }

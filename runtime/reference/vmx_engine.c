@@ -44,8 +44,6 @@
 #define GUEST_CR4 0x6804u
 #define GUEST_CS_RIGHTS 0x4816u
 #define GUEST_SS_RIGHTS 0x4818u
-#define CODE_WIDE (1u << 14)
-#define CODE_LONG (1u << 13)
 #define SEGMENT_BASE 0x6806u
 
 #define HLT_EXITING (1u << 7)
@@ -277,34 +275,20 @@ static const struct field constants[] = {
 	{0x6822, 0}, {0x4824, 0}, {0x4826, 0}, {0x482a, 0},
 	{0x6824, 0}, {0x6826, 0},	/* pending, activity, SYSENTER */
 	{0x080c, 0}, {0x480c, 0}, {0x4820, 0x10000}, {0x6812, 0},  /* LDTR */
-	{0x080e, SELECTOR_TSS}, {0x480e, 0x67}, {0x4822, 0x8b},
+	{0x080e, SELECTOR_TSS}, {0x480e, 0x67}, {0x4822, RIGHTS_TSS},
 	{0x0c0c, SELECTOR_TSS},
 	{0x6c06, 0}, {0x6c08, 0}, {0x4c00, 0}, {0x6c10, 0}, {0x6c12, 0},
 };
 
-/* Granularity and default size; the code segment of 64 bits has a bit. */
-static uint32_t rights_of(uint32_t bits, bool code)
-{
-	uint32_t rights = code ? 0x9b : 0x93;
-
-	if (bits == 16)
-		return rights;
-	if (code && bits != 32)
-		return 0xa000u | rights;
-	return 0xc000u | rights;
-}
-
-/* bits: of the guest; 0 as the host. */
 static void set_segments(uint32_t bits)
 {
 	for (uint32_t i = 0; i < 6; i++) {
-		bool code = i == 1;	/* ES, CS, SS, DS, FS, GS */
-		uint32_t selector = code ? SELECTOR_CODE : SELECTOR_DATA;
+		struct segment first = first_segment(i, bits);
 
-		set(0x0c00 + 2 * i, selector);
-		set(0x0800 + 2 * i, bits == 16 ? 0 : selector);
-		set(0x4800 + 2 * i, bits == 16 ? 0xffff : 0xffffffff);
-		set(0x4814 + 2 * i, rights_of(bits, code));
+		set(0x0c00 + 2 * i, first_segment(i, 0).selector);
+		set(0x0800 + 2 * i, first.selector);
+		set(0x4800 + 2 * i, first.limit);
+		set(0x4814 + 2 * i, first.rights);
 		set(SEGMENT_BASE + 2 * i, 0);
 	}
 }
@@ -484,16 +468,13 @@ static uint64_t segment_vmx(uint32_t number)
 
 static struct mode mode_vmx(void)
 {
-	uint64_t code = get(GUEST_CS_RIGHTS);
 	struct mode mode;
 
 	mode.cr0 = get(GUEST_CR0);
 	mode.cr3 = get(GUEST_CR3);
 	mode.cr4 = get(GUEST_CR4);
 	mode.efer = get(GUEST_EFER);
-	mode.bits = (code & CODE_WIDE) != 0 ? 32 : 16;
-	if ((mode.efer & EFER_LMA) != 0 && (code & CODE_LONG) != 0)
-		mode.bits = 64;
+	mode.bits = code_bits((uint32_t)get(GUEST_CS_RIGHTS), mode.efer);
 	mode.cpl = (uint8_t)(get(GUEST_SS_RIGHTS) >> 5 & 3u);
 	return mode;
 }
