@@ -77,7 +77,8 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
 
 def whole_lines(source: Source, at: int, blocks: list[int], problems: list[Diagnostic]) -> Generator[Piece, None, int]:
     """Pieces from a line with braces, quotes, comments or a continuation; returns where the next line starts."""
-    text, start, own_line = source.text, at, True
+    text, start, line = source.text, at, at
+    braced = -1  # The start behind which a brace was seen: only the first can open a block.
     depths: list[int] = []
     comments: list[Piece] = []
     position = at
@@ -90,17 +91,20 @@ def whole_lines(source: Source, at: int, blocks: list[int], problems: list[Diagn
             stop, position = match.span()
             mark = match.group()
         if mark[:1] == "#":
-            own_line = not text[_line_begin(text, stop) : stop].strip(" \t\f")
+            own_line = not text[line:stop].strip(" \t\f")
             comments.append(Piece(COMMENT, stop, position, own_line))
             if own_line or depths:
                 continue
             if not text[start:stop].strip():
                 start = position
             continue
+        if mark[-1:] in ("\r", "\n"):
+            line = position
         if mark[:1] in ('"', "`", "\\"):
             continue
         if mark == "{":
-            head = None if depths else _BLOCK.match(text, start, stop)
+            head = None if depths or braced == start else _BLOCK.match(text, start, stop)
+            braced = start
             if head is None:
                 depths.append(stop)
                 if len(depths) > MAX_DEPTH:
@@ -141,25 +145,25 @@ def _statement(text: str, start: int, stop: int, comments: list[Piece]) -> Itera
     start = _skip_comments(text, start, comments)
     inner_end = stop
     for comment in reversed(comments):
-        if comment.end <= stop and not text[comment.end : inner_end].strip():
-            inner_end = comment.start
+        if text[comment.end : inner_end].strip():
+            break
+        inner_end = comment.start
     lo, hi = _trim(text, start, max(start, inner_end))
-    before = [each for each in comments if each.start < lo or lo >= hi]
-    yield from before
     if lo < hi:
+        yield from (each for each in comments if each.start < lo)
         yield Piece(STATEMENT, lo, hi)
-    yield from (each for each in comments if each not in before)
+        yield from (each for each in comments if each.start >= lo)
+    else:
+        yield from comments
 
 
 def _skip_comments(text: str, start: int, comments: list[Piece]) -> int:
     for comment in comments:
-        if comment.start >= start and not text[start : comment.start].strip():
+        if comment.start >= start:
+            if text[start : comment.start].strip():
+                break
             start = comment.end
     return start
-
-
-def _line_begin(text: str, at: int) -> int:
-    return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
 
 
 def _too_deep(source: Source, depths: list[int], position: int, problems: list[Diagnostic]) -> int:
