@@ -26,6 +26,16 @@ def test_what_the_search_found_is_read_nearly_as_fast_as_plain_rules(piece: str)
     assert ratio(reading(text([piece], LENGTH)), reading(text(PLAIN, LENGTH)), TIMES) < TIMES
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [b" " * LENGTH + b"{}" * LENGTH, b"let io A = {\n" + b"0x1, #\n" * (LENGTH // 2) + b"}"],
+    ids=["blanks before braces", "comments in a set"],
+)
+def test_what_one_statement_repeats_is_read_once(lines: bytes) -> None:
+    plain_rules = text(PLAIN, len(lines))
+    assert ratio(reading(lines), reading(plain_rules), TIMES) < TIMES
+
+
 @pytest.mark.slow
 def test_a_search_finds_nothing_slower() -> None:
     worst = search(60, 2)[:5]
