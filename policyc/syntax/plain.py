@@ -1,6 +1,6 @@
-"""Rules that are all of ``intercept io 0x3f8..0x3ff out -> count, drop``: most lines of a large policy, read by one pattern.
+"""Rules that are all of ``intercept io 0x3f8..0x3ff out width 1 -> drop``: most lines of a large policy, read by one pattern.
 
-The grammar would give the same nodes, at three times the cost (docs/performance.md); tests/syntax/test_plain.py holds
+The grammar would give the same nodes, at twice the cost (docs/performance.md); tests/syntax/test_plain.py holds
 the two together. What is not exactly of this form, a wrong number too, is left to the grammar.
 """
 
@@ -12,12 +12,13 @@ from policyc.syntax import tree
 from policyc.syntax.words import KEYWORDS
 from policyc.vocabulary.span import Source, Span
 
-_NUMBER = "0x[0-9a-fA-F]{1,16}|[1-9][0-9]{0,18}|0"
-_NAME = "[A-Za-z_][A-Za-z0-9_]*+"
-_ATOM = rf"(?:{_NUMBER}|{_NAME})(?![A-Za-z0-9_])"
+_NUMBER = r"0x[0-9a-fA-F]{1,16}|[1-9]\d{0,18}|0"
+_NAME = r"[A-Za-z_]\w*+"
+_ATOM = rf"(?:{_NUMBER}|{_NAME})\b"
 _RULE = re.compile(
     rf"(?:({_NAME})[ \t]*+:[ \t]*+)?+(intercept|allow|deny)[ \t]++(msr|io)[ \t]++({_ATOM})(?:[ \t]*+\.\.[ \t]*+({_ATOM}))?+"
-    rf"(?:[ \t]++(read|write|rw|inout|in|out))?+(?:[ \t]*+->[ \t]*+({_NAME}(?:[ \t]*+,[ \t]*+{_NAME})*+))?+",
+    rf"(?:[ \t]++(read|write|rw|inout|in|out))?+(?:[ \t]++width[ \t]++([1-9])\b)?+"
+    rf"(?:[ \t]*+->[ \t]*+({_NAME}(?:[ \t]*+,[ \t]*+{_NAME})*+))?+",
     re.ASCII,
 )
 _PLAIN_ACTION = re.compile(_NAME, re.ASCII)
@@ -30,7 +31,7 @@ def rule(source: Source, start: int, end: int, doc: tuple[str, ...]) -> tree.Rul
     match = _RULE.fullmatch(source.text, start, end)
     if match is None:
         return None
-    named, verb, space, low, high, access, actions = match.groups()
+    named, verb, space, low, high, access, width, actions = match.groups()
     lo = _atom(source, low, match.start(4))
     label = None
     if named is not None:
@@ -53,10 +54,10 @@ def rule(source: Source, start: int, end: int, doc: tuple[str, ...]) -> tree.Rul
         tree.Items((item,), False, item.span),
         None,
         None if access is None else _word(source, access, match.start(6)),
-        (),
+        () if width is None else (tree.Number(int(width), 10, Span(source, *match.span(7))),),
         (),
         None,
-        None if actions is None else _actions(source, *match.span(7)),
+        None if actions is None else _actions(source, *match.span(8)),
         None,
         label,
         doc,

@@ -44,11 +44,25 @@ def agree(text: str) -> bool:
         "intercept msr 0xc0000080 write", "intercept io 0x3f8..0x3ff", "allow io 96 .. 0x64\tinout", "deny msr IA32_PAT",
         "a1: intercept msr IA32_EFER..IA32_LSTAR rw", "intercept io 0x60 out -> count , passthrough",
         "intercept io 18446744073709551615", "intercept io 0xffffffffffffffff->drop", "intercept io 0",
+        "intercept io 0x70 width 1", "a: deny io COM1 out\twidth\t4->drop", "intercept msr 1..2 read width 9 -> count, exit",
     ],
 )  # fmt: skip
 def test_a_plain_rule_is_read_the_quick_way(text: str) -> None:
     # 18446744073709551615 has more digits than the pattern takes: the grammar reads it.
     assert agree(text) == (text != "intercept io 18446744073709551615")
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "width", "width1", "width 0", "width 16", "width 0x4", "width 1,", "width 1, 2", "width 1 2", "width 007", "width 0x", "width 0b1", "width 1_0", "width in", "width A",
+        "width (1)", "width 1 | 2", "width 1 width 2", "width 1 in", "width 1 when cpl == 0", "width 1 on vcpu 0", "width\\\n1",
+        "width 1 # 2", "width # 2", "width\f1", "width\u00a01", "width ١", "width 99999999999999999999", "width 0x10000000000000000",
+    ],
+)  # fmt: skip
+def test_what_is_more_than_one_width_is_left_to_the_grammar(clause: str) -> None:
+    assert not agree(f"intercept io 0x10 out {clause}")
+    assert not agree(f"intercept io 0x10 {clause} -> drop")
 
 
 WORDS = (
@@ -66,13 +80,16 @@ PLAIN = st.tuples(
     st.sampled_from(["", "..", " .. "]),
     st.sampled_from(["", *WORDS]),
     st.sampled_from(["", "in", "out", "inout", "read", "write", "rw"]),
+    st.sampled_from(
+        ["", "width 1", "width\t4", "width 0x4", "width 007", "width 1, 2", "width in", "width1", "width #"]
+    ),
     st.sampled_from(["", "->", " -> drop", "-> count,drop", "-> exit , in", "->1"]),
 )
 
 
 @settings(deadline=None, max_examples=400)
-@given(PLAIN, st.lists(st.sampled_from(BLANKS), min_size=8, max_size=8))
-@example(("", "intercept", "io", "0x1", "..", "0x2", "in", "->drop"), [" "] * 8)
+@given(PLAIN, st.lists(st.sampled_from(BLANKS), min_size=9, max_size=9))
+@example(("", "intercept", "io", "0x1", "..", "0x2", "in", "width 2", "->drop"), [" "] * 9)
 def test_what_is_nearly_a_plain_rule_is_read_as_the_grammar_reads_it(words: tuple[str, ...], blanks: list[str]) -> None:
     agree("".join(word + blank for word, blank in zip(words, blanks, strict=True)).strip(" \t\f"))
 
