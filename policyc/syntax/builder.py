@@ -28,10 +28,11 @@ class TreeBuilder:
     # numbers, names, expressions
 
     def number(self, word: Word) -> tree.Number:
-        value, base, problem = read_number(word.text, word.span)
+        span = word.span
+        value, base, problem = read_number(word.text, span)
         if problem is not None:
             self.problems.append(problem)
-        return tree.Number(value, base, word.span)
+        return tree.Number(value, base, span)
 
     def any_name(self, word: Word) -> tree.Name:
         if word.text[0] == "`":
@@ -94,33 +95,11 @@ class TreeBuilder:
 
     # clauses
 
-    def verb(self, word: Word) -> Word:
-        return word
-
-    space = operation = verdict = verb
-
-    def access(self, word: Word | None) -> Word | None:
-        return word
-
-    override = negation = access
-
-    def label(self, name: tree.Name | None) -> tree.Name | None:
-        return name
-
-    def mask(self, value: tree.Expr | None) -> tree.Expr | None:
-        return value
-
     def vcpus(self, _word: Word | None, items: tree.Items | None) -> tree.Items | None:
         return items
 
-    def when(self, conditions: tuple[tree.Condition, ...] | None) -> tuple[tree.Condition, ...]:
-        return conditions or ()
-
     def widths(self, _word: Word | None, values: tuple[tree.Expr, ...] | None) -> tuple[tree.Expr, ...]:
         return values or ()
-
-    def then(self, actions: tuple[tree.Action, ...] | None) -> tuple[tree.Action, ...] | None:
-        return actions
 
     def exprs(self, *each: tree.Expr) -> tuple[tree.Expr, ...]:
         return each
@@ -154,9 +133,6 @@ class TreeBuilder:
 
     def actions(self, *each: tree.Action) -> tuple[tree.Action, ...]:
         return each
-
-    def excepting(self, items: tree.Items | None) -> tree.Items | None:
-        return items
 
     # statements
 
@@ -192,7 +168,7 @@ class TreeBuilder:
         excepts: tree.Items | None,
         access: Word | None,
         widths: tuple[tree.Expr, ...],
-        conditions: tuple[tree.Condition, ...],
+        conditions: tuple[tree.Condition, ...] | None,
         vcpus: tree.Items | None,
         actions: tuple[tree.Action, ...] | None,
     ) -> tree.Rule:
@@ -203,7 +179,7 @@ class TreeBuilder:
             excepts,
             access,
             widths,
-            conditions,
+            conditions or (),
             vcpus,
             actions,
             override,

@@ -1,25 +1,40 @@
-"""Runs the LALR(1) tables that lark made from the grammar (see generate.py) over one statement."""
+"""Runs the LALR(1) tables that lark made from the grammar (see generate.py) over one statement.
+
+Which rules make a statement depends on the kinds of its tokens alone. So the tables only say in which order the rules'
+methods are called, and on what: the *steps*. Statements of the same form (``intercept io 0x10 in width 4`` and
+``deny msr A read width B``) have the same steps, which are kept: policies of many lines have few forms.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
 
 from policyc.syntax._tables import END, KEYWORDS, RULES, START, STATES, TOKEN
 from policyc.syntax.tree import Word
 from policyc.vocabulary.span import Source
 from policyc.vocabulary.typed import Any
 
-_TOKEN = re.compile(f"[ \\t]*(?:{TOKEN})", re.ASCII)
-_GROUPS = ("", *_TOKEN.groupindex)
+_TOKEN = re.compile(rf"[ \t]*+(?:{TOKEN}|(?P<end>\Z)|(?P<character>[\s\S]))", re.ASCII)
+_KINDS = ("", *({"BLANK": None, "COMMENT": None, "LITERAL": ""}.get(name, name) for name in _TOKEN.groupindex))
+"""By number of the group: the kind of token; None for what stands between tokens, empty where the text is the kind."""
 _END = "end"
 _LESS = ("<", "<=", "<<")
 """Tokens that begin like the names of rules in a table's row."""
-_NOTHING = (-1,)
-"""What an optional clause keeps where it is left out."""
 _ROWS: tuple[dict[str, int], ...] = STATES
+_NOTHING = 0
+"""Among the values: None, which an optional clause keeps where it is left out. The tokens' words follow."""
 
-Reducer = Callable[..., Any]
+_KNOWN, _LONGEST = 512, 64
+"""Forms whose steps are kept, and the kinds of the longest: at most some 6 MB; a policy's few forms take 0.5 MB."""
+
+Methods = tuple[Any, ...]
+"""For each rule the method that makes its value; None where that is the only child, or a list."""
+Step = tuple[int, int, "Callable[[list[Any]], Iterable[Any]] | None"]
+"""One call: the rule whose method is called; the place of its only argument among the values; what picks its arguments
+where they are not one, else None. What the method gives is the next value."""
 
 
 class Unexpected(Exception):
@@ -59,76 +74,102 @@ def _accepts(states: list[int], kind: str) -> bool:
             return True
 
 
-def reducers(builder: object) -> tuple[Reducer | None, ...]:
-    """For every rule the method of builder that makes its value; None where the value is the only child."""
-    return tuple(None if method is None else getattr(builder, method) if method else _list for _, method, _, _ in RULES)
+def reducers(builder: object) -> Methods:
+    return tuple(getattr(builder, method) if method else None for _, method, _, _ in RULES)
 
 
-def _list(*children: Any) -> list[Any]:
-    return list(children)
+class _Stop(Exception):
+    """No rule goes on with a token. place: of its word among the values."""
+
+    def __init__(self, place: int, kind: str, states: tuple[int, ...]) -> None:
+        super().__init__(kind)
+        self.place = place
+        self.kind = kind
+        self.states = states
 
 
-def parse(source: Source, start: int, end: int, symbol: str, methods: tuple[Reducer | None, ...]) -> Any:
+def parse(source: Source, start: int, end: int, symbol: str, methods: Methods) -> Any:
     """The value of characters start..end-1, read as ``symbol`` (statement, profile_head, test_head or case).
 
     Raises Unexpected at the first token that does not fit.
     """
-    text = source.text
-    match, rows, rules = _TOKEN.match, _ROWS, RULES
-    state = START[symbol]
-    final = END[symbol]
-    states: list[int] = [state]
-    values: list[Any] = []
-    read: list[Word] = []
-    at = start
-    while True:
-        found = match(text, at, end)
-        if found is None:
-            if at < end:
-                word = Word(text[at : at + 1], source, at)
-                raise Unexpected("character", word, tuple(read), tuple(states))
-            kind, word = _END, Word("", source, end)
-        else:
-            index = found.lastindex or 0
-            kind = _GROUPS[index]
-            begin, at = found.span(index)
-            if kind == "BLANK" or kind == "COMMENT":
-                continue
-            written = found[index]
-            word = Word(written, source, begin)
-            if kind == "LITERAL" or (kind == "NAME" and written in KEYWORDS and written in rows[state]):
-                kind = written
-        while True:
-            move = rows[state].get(kind)
+    kinds = [symbol]
+    values: list[Any] = [None]
+    new = tuple.__new__  # A named tuple's own takes twice as long, and every token is one.
+    for found in _TOKEN.finditer(source.text, start, end):
+        index = found.lastindex or 0
+        kind = _KINDS[index]
+        if kind is None:
+            continue
+        written = found[index]
+        kinds.append(kind if kind and written not in KEYWORDS else written)
+        values.append(new(Word, (written, source, found.start(index))))
+    try:
+        for rule, only, chosen in _steps_of(kinds):
+            method = methods[rule]
+            values.append(method(values[only]) if chosen is None else method(*chosen(values)))
+    except _Stop as stop:
+        raise Unexpected(stop.kind, values[stop.place], tuple(values[1 : stop.place]), stop.states) from None
+    return values[-1]  # The last call made the statement.
+
+
+def _steps_of(kinds: list[str]) -> Iterable[Step]:
+    """As _steps; those of a form that was seen before cost nothing."""
+    if len(kinds) <= _LONGEST:
+        try:
+            return _kept_steps(tuple(kinds))
+        except _Stop:
+            pass  # What comes before the mistake is read first: a mistake there is the one to report.
+    return _steps(kinds)
+
+
+@lru_cache(_KNOWN)
+def _kept_steps(kinds: tuple[str, ...]) -> tuple[Step, ...]:
+    return tuple(_steps(kinds))
+
+
+def _steps(kinds: Sequence[str]) -> Iterator[Step]:
+    """The calls that make a statement's value of its words. kinds: what to read it as, then those of its tokens, ``end``
+    the last. Raises _Stop."""
+    rows, rules = _ROWS, RULES
+    state, final = START[kinds[0]], END[kinds[0]]
+    states = [state]
+    places: list[Any] = []  # Of each state's value: a number, or a list of numbers.
+    free = len(kinds)
+    for place in range(1, len(kinds)):
+        kind = kinds[place]
+        if kind in KEYWORDS and kind not in rows[state]:
+            kind = "NAME"
+        while (move := rows[state].get(kind)) is None or move < 0:
             if move is None:
-                raise Unexpected(kind, word, tuple(read), tuple(states))
-            if move >= 0:
-                state = move
-                states.append(state)
-                values.append(word)
-                read.append(word)
-                break
-            number = ~move
-            origin, _, size, children = rules[number]
-            if size:
-                given = values[-size:]
-                del values[-size:], states[-size:]
+                raise _Stop(place, kind, tuple(states))
+            origin, method, size, children = rules[~move]
+            given = places[len(places) - size :]
+            del places[len(places) - size :], states[len(states) - size :]
+            kept = given if children is None else _kept(given, children)
+            if method:
+                yield _step(~move, kept)
+                places.append(free)
+                free += 1
             else:
-                given = []
-            method = methods[number]
-            if method is None:
-                values.append(given[children[0] if children else 0])
-            elif children is None:
-                values.append(given if method is _list else method(*given))
-            elif children == _NOTHING:
-                values.append(method(None))
-            else:
-                given = _kept(given, children)
-                values.append(given if method is _list else method(*given))
+                places.append(kept[0] if method is None else kept)
             state = rows[states[-1]][origin]
             states.append(state)
             if state == final and kind == _END:
-                return values[-1]
+                return
+        state = move
+        states.append(state)
+        places.append(place)
+
+
+def _step(rule: int, arguments: list[int]) -> Step:
+    if len(arguments) == 1:
+        return (rule, arguments[0], None)
+    return (rule, 0, itemgetter(*arguments) if arguments else _no_arguments)
+
+
+def _no_arguments(_values: list[Any]) -> tuple[()]:
+    return ()
 
 
 def _kept(given: list[Any], children: tuple[int, ...]) -> list[Any]:
@@ -140,7 +181,7 @@ def _kept(given: list[Any], children: tuple[int, ...]) -> list[Any]:
         elif child >= 0:
             out.append(given[child])
         elif child == -1:
-            out.append(None)
+            out.append(_NOTHING)
         else:
             out += given[-2 - child]
     return out

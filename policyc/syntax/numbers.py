@@ -24,7 +24,8 @@ def read_number(text: str, span: Span) -> tuple[int, int, Diagnostic | None]:
         return 0, base, _too_large(f"this number of {len(text):,} characters", span)
     offset = len(text) - len(digits)
     allowed = _DIGITS[base]
-    for at, char in enumerate(digits):
+    # Most literals are digits alone, and stripping them leaves nothing: no need to look at each.
+    for at, char in enumerate(digits if digits.strip(allowed) else ""):
         if char == "_":
             if not 0 < at < len(digits) - 1 or digits[at + 1] == "_":
                 return 0, base, _misplaced_separator(text, span, offset + at)

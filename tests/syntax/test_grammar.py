@@ -15,6 +15,7 @@ from lark.exceptions import UnexpectedInput
 
 from policyc.syntax import _tables, generate
 from policyc.syntax.lalr import Unexpected, parse, reducers
+from policyc.syntax.tree import Word
 from policyc.vocabulary.span import Source
 
 STATEMENTS = [
@@ -119,3 +120,27 @@ def test_our_driver_reads_what_lark_reads(symbol: str, text: str) -> None:
     ours = parse(source, 0, len(text), symbol, reducers(Generic()))
     theirs = as_generic(generate.build().parse(text, start=symbol))
     assert ours == theirs
+
+
+def test_a_statement_is_read_alike_however_often_its_form_was_seen_and_however_long_it_is() -> None:
+    shorter, longer = ("intercept io { " + ", ".join(f"{n}" for n in range(count)) + " } out" for count in (9, 99))
+    for text in (shorter, shorter.replace("1", "7"), longer, longer):
+        ours = parse(Source("x.pol", text), 0, len(text), "statement", reducers(Generic()))
+        assert ours == as_generic(theirs().parse(text, start="statement"))
+
+
+@pytest.mark.parametrize("count", [1, 99], ids=["a form that would be kept", "a long one"])
+def test_what_stands_before_a_mistake_is_read_and_nothing_behind_it(count: int) -> None:
+    read = []
+
+    class Numbers(Generic):
+        def number(self, word: Word) -> str:
+            read.append(word.text)
+            return word.text
+
+    text = "intercept io { " + "1, " * count + "2 3, 4 }"
+    with pytest.raises(Unexpected) as caught:
+        parse(Source("x.pol", text), 0, len(text), "statement", reducers(Numbers()))
+    assert read == ["1"] * count
+    assert (caught.value.kind, caught.value.word.text) == ("NUMBER", "3")
+    assert [word.text for word in caught.value.before] == ["intercept", "io", "{", *["1", ","] * count, "2"]
