@@ -10,6 +10,8 @@ from policyc.syntax import tree
 from policyc.vocabulary.span import Span
 
 _Node = TypeVar("_Node", tree.Name, tree.Member)
+_BARE = frozenset({Span, tree.Word, tree.Number, tree.Text, str, int, bool, type(None)})
+"""What no name is inside of: most of what a tree is made of."""
 
 
 def alike(left: Rule, right: Rule, *, columns: bool = True) -> bool:
@@ -44,8 +46,8 @@ def _nodes(values: Iterable[object], kind: type[_Node]) -> list[_Node]:
             found.append(node)
         if isinstance(node, tree.LetSet | tree.LetConst):
             waiting += (each for each in node if each is not node.name)
-        elif isinstance(node, tuple) and not isinstance(node, Span):
-            waiting += node
+        elif isinstance(node, tuple):
+            waiting += (each for each in node if type(each) not in _BARE)
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from policyc.lint.settings import Settings, matches
@@ -44,16 +46,18 @@ def judge(found: Iterable[Diagnostic], waivers: Iterable[tree.Waiver], settings:
     by_source: dict[str, list[tree.Waiver]] = {}
     for each in waivers:
         by_source.setdefault(each.span.source.name, []).append(each)
+    covering_in = {name: Covering(several) for name, several in by_source.items()}
+    nowhere = Covering(())
     judged = Judged([], [], set())
     for diagnostic in found:
         covering = None
         if diagnostic.primary is not None and diagnostic.code[0] not in "DEX":
-            span = diagnostic.primary.span
-            for waiver in by_source.get(span.source.name, ()):
-                name = _accepting(waiver, diagnostic.code, span.line, settings, today)
+            source, start, _ = diagnostic.primary.span
+            for waiver in covering_in.get(source.name, nowhere).of(source.position(start)[0]):
+                name = _accepting(waiver, diagnostic.code, settings, today)
                 if name is not None:
                     covering = waiver
-                    judged.used.add((span.source.name, name.span.start))
+                    judged.used.add((source.name, name.span.start))
         if covering is None:
             judged.left.append(diagnostic)
         else:
@@ -61,9 +65,22 @@ def judge(found: Iterable[Diagnostic], waivers: Iterable[tree.Waiver], settings:
     return judged
 
 
-def _accepting(waiver: tree.Waiver, code: str, line: int, settings: Settings, today: str) -> tree.Name | None:
-    if waiver.covers is not None and not waiver.covers[0] <= line <= waiver.covers[1]:
-        return None
+class Covering:
+    """The waivers of one file by the lines that they cover: a large policy has many of either."""
+
+    def __init__(self, waivers: Sequence[tree.Waiver]) -> None:
+        covers = [(1, sys.maxsize) if each.covers is None else each.covers for each in waivers]
+        self._starts = sorted({1, *(line for lo, hi in covers for line in (lo, hi + 1))})
+        self._waivers: list[list[tree.Waiver]] = [[] for _ in self._starts]
+        for waiver, (lo, hi) in zip(waivers, covers, strict=True):
+            for index in range(bisect_left(self._starts, lo), bisect_left(self._starts, hi + 1)):
+                self._waivers[index].append(waiver)
+
+    def of(self, line: int) -> Sequence[tree.Waiver]:
+        return self._waivers[bisect_right(self._starts, line) - 1]
+
+
+def _accepting(waiver: tree.Waiver, code: str, settings: Settings, today: str) -> tree.Name | None:
     if waiver.until is not None and waiver.until < today:
         return None
     if not waiver.reason and code[0] in NEEDS_REASON:
@@ -80,18 +97,15 @@ def complaints(
     could = set(ran)
     out: list[Diagnostic] = []
     for waiver in waivers:
-        out += _about(waiver, settings, today)
-        if any(each.severity == ERROR or each.code == "X903" for each in out if _within(each, waiver)):
+        about = _about(waiver, settings, today)
+        out += about
+        if any(each.severity == ERROR or each.code == "X903" for each in about):
             continue
         for name in waiver.codes:
             code = code_of(name.text)
             if code in could and (waiver.span.source.name, name.span.start) not in used:
                 out.append(_unused(waiver, name))
     return [each._replace(severity=settings.level(each.code, each.severity)) for each in out]
-
-
-def _within(diagnostic: Diagnostic, waiver: tree.Waiver) -> bool:
-    return diagnostic.primary is not None and waiver.span.start <= diagnostic.primary.span.start < waiver.span.end
 
 
 def _about(waiver: tree.Waiver, settings: Settings, today: str) -> list[Diagnostic]:

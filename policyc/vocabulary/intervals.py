@@ -6,6 +6,7 @@ normal form; union, intersect and subtract are those of sets. All cost O(n log n
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 Interval = tuple[int, int]
@@ -38,9 +39,12 @@ def union(*sets: Intervals) -> Intervals:
 
 
 def intersect(left: Intervals, right: Intervals) -> Intervals:
-    """Members of both."""
+    """Members of both. What lies before the other's first member is passed over in O(log n)."""
     out: list[Interval] = []
     i = j = 0
+    if left and right:
+        i = max(0, bisect_right(left, (right[0][0],)) - 1)
+        j = max(0, bisect_right(right, (left[0][0],)) - 1)
     while i < len(left) and j < len(right):
         lo, hi = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
         if lo <= hi:

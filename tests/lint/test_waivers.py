@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from policyc.lint.settings import Settings
+from policyc.lint.waivers import Covering, complaints
+from policyc.syntax.parser import parse
+from policyc.syntax.tree import Name, Waiver
 from policyc.vocabulary.diagnostic import ERROR
-from tests.lint.lint import HEAD, codes, lint
+from policyc.vocabulary.span import Source, Span
+from tests.lint.lint import HEAD, TODAY, codes, lint
 
 BASE = HEAD + "default msr exit\ndefault io exit\nallow msr { IA32_FS_BASE, IA32_GS_BASE, IA32_KERNEL_GS_BASE }\n"
 RULE = "allow msr IA32_FEATURE_CONTROL"
@@ -88,3 +92,26 @@ def test_without_waivers_everything_is_told() -> None:
     result = lint(policy('ignore[S401] reason="locked"'), waive=False)
     assert "S401" in {each.code for each in result.left}
     assert result.waived == []
+
+
+def test_the_lines_that_waivers_cover_are_those_that_each_of_them_says() -> None:
+    """Among waivers of one line, of a few and of the whole file, in their order."""
+    source = Source("vm.pol", "\n" * 12)
+    covers = [(3, 3), None, (2, 6), (5, 9), (9, 9), (5, 9), (12, 12)]
+    waivers = [Waiver((Name("S401", Span(source, at, at)),), "", None, None, each, Span(source, at, at))
+               for at, each in enumerate(covers)]  # fmt: skip
+    covering = Covering(waivers)
+    for line in range(1, 15):
+        expected = [each for each in waivers if each.covers is None or each.covers[0] <= line <= each.covers[1]]
+        assert list(covering.of(line)) == expected
+    assert list(Covering(()).of(7)) == []
+
+
+def test_a_complaint_about_a_file_s_waiver_silences_none_about_another_s() -> None:
+    """Both stand at the same place of their files."""
+    texts = ["# policyc: ignore[S401]\nallow msr 0x1\n", '# policyc: ignore[S401] reason="x"\nallow msr 0x1\n']
+    waivers = [each for at, text in enumerate(texts) for each in parse(Source(f"{at}.pol", text))[0].waivers]
+    told = complaints(waivers, Settings(), TODAY, set(), ["S401"])
+    assert [(each.code, each.primary.span.source.name) for each in told if each.primary] == [
+        ("X902", "0.pol"), ("X901", "1.pol"),
+    ]  # fmt: skip

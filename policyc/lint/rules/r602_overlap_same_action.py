@@ -36,8 +36,10 @@ intercept io 0x60..0x66
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     for left, right in subject.overlapping():
+        if not alike(left, right):
+            continue
         common = intersect(left.ranges, right.ranges)
-        if alike(left, right) and common not in (left.ranges, right.ranges):
+        if common not in (left.ranges, right.ranges):
             yield found(
                 RULE,
                 right.span,

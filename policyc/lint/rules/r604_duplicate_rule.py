@@ -39,11 +39,13 @@ intercept msr { 0x1b, 0x3a } write
 def check(subject: Subject) -> Iterator[Diagnostic]:
     told: set[int] = set()
     for left, right in subject.overlapping():
+        if not alike(left, right, columns=False):
+            continue
         small, large = (left, right) if intersect(left.ranges, right.ranges) == left.ranges else (right, left)
         inside = intersect(small.ranges, large.ranges) == small.ranges and not small.columns & ~large.columns
         if small.ranges == large.ranges and small.columns == large.columns:
             small, large = right, left
-        if not inside or not alike(left, right, columns=False) or small.number in told or large.number in told:
+        if not inside or small.number in told or large.number in told:
             continue
         if small.label is not None:
             continue

@@ -35,10 +35,11 @@ intercept msr TRACE write
 
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
-    main = subject.files[0]
-    used = names_in(main.module.statements)
-    for statement in main.module.statements:
-        if not isinstance(statement, tree.LetSet | tree.LetConst) or statement.name.text in used:
+    statements = subject.files[0].module.statements
+    lets = [each for each in statements if isinstance(each, tree.LetSet | tree.LetConst)]
+    used = names_in(statements) if lets else set()
+    for statement in lets:
+        if statement.name.text in used:
             continue
         fix = Fix("delete it", (Edit(whole_lines(statement.span), ""),), safe=True)
         said = f"nothing uses `{statement.name.text}`"

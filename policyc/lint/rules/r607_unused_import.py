@@ -36,11 +36,10 @@ intercept io reset.RESET_CONTROL -> forward(reset_control)
 
 def check(subject: Subject) -> Iterator[Diagnostic]:
     for file in subject.files:
-        used = modules_in(file.module.statements)
+        imports = [each for each in file.module.statements if isinstance(each, tree.Import)]
+        used = modules_in(file.module.statements) if imports else set()
         scope = subject.scope(file)
-        for statement in file.module.statements:
-            if not isinstance(statement, tree.Import):
-                continue
+        for statement in imports:
             path = statement.path.value
             alias = (
                 statement.alias.text if statement.alias is not None else path.rpartition("/")[2].removesuffix(".pol")

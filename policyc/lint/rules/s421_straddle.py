@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from policyc.lint.rule import Rule
 from policyc.lint.subject import Subject
 from policyc.lint.words import found
+from policyc.semantics import policy
 from policyc.semantics.wording import brief
 from policyc.targets.windows import listed
 from policyc.vocabulary.access import IN4, IO, OUT4
 from policyc.vocabulary.diagnostic import Diagnostic
-from policyc.vocabulary.intervals import normal, union
+from policyc.vocabulary.intervals import Intervals, intersect, normal, union
 
 RULE = Rule(
     "S421",
@@ -44,11 +45,11 @@ intercept io 0x60..0x63 -> forward(speaker_and_keyboard)
 def check(subject: Subject) -> Iterator[Diagnostic]:
     if not subject.hardware:
         return
-    for rule in subject.policy.rules:
-        if rule.space != IO or not rule.traps or not subject.own(rule):
-            continue
-        below = normal((lo - lo % 4, lo - 1) for lo, _ in rule.ranges if lo % 4)
-        passed = union(*(each.ranges for each in subject.open(IO, below, 1 << IN4 | 1 << OUT4)))
+    rules = [each for each in subject.policy.rules if each.space == IO and each.traps and subject.own(each)]
+    places = subject.open(IO, union(*map(_below, rules)), 1 << IN4 | 1 << OUT4)
+    everywhere = union(*(each.ranges for each in places))
+    for rule in rules:
+        passed = intersect(_below(rule), everywhere)
         if passed:
             yield found(
                 RULE,
@@ -57,3 +58,8 @@ def check(subject: Subject) -> Iterator[Diagnostic]:
                 notes=("the handler sees the port at which the access starts, which this rule does not name",),
                 helps=("nothing to do where the generated handler decides: it looks at every byte",),
             )
+
+
+def _below(rule: policy.Rule) -> Intervals:
+    """Ports below the rule's at which an aligned access of four bytes starts that reaches them, and those between."""
+    return normal((lo - lo % 4, lo - 1) for lo, _ in rule.ranges if lo % 4)
