@@ -201,14 +201,14 @@ def test_the_command_line_knows_the_targets_there_are() -> None:
 
 
 def test_a_proof_that_fails_is_a_bug(here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    from policyc.semantics.policy import DecisionMap, Policy
     from policyc.targets.base import Image
+    from policyc.targets.traps import Traps
     from policyc.targets.vmx import Vmx
 
     whole = Vmx.images
 
-    def flipped(self: Vmx, policy: Policy, decisions: DecisionMap) -> tuple[Image, ...]:
-        msr, io = whole(self, policy, decisions)
+    def flipped(self: Vmx, traps: Traps) -> tuple[Image, ...]:
+        msr, io = whole(self, traps)
         return msr._replace(data=bytes([msr.data[0] ^ 1]) + msr.data[1:]), io
 
     monkeypatch.setattr(Vmx, "images", flipped)
