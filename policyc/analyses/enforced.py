@@ -13,11 +13,21 @@ from typing import NamedTuple
 from policyc.analyses.images import KINDS, read_image
 from policyc.architecture.kvm import X2APIC_FIRST, X2APIC_LAST
 from policyc.semantics.policy import DEFAULT_RULE, PASSTHROUGH, STRICTNESS, Actions, DecisionMap, Policy, Run
-from policyc.semantics.verdicts import Judge, Stretch, Verdict, View
+from policyc.semantics.verdicts import Chain, Judge, Stretch, Verdict, View
 from policyc.semantics.wording import condition_text
 from policyc.targets.registry import target
-from policyc.vocabulary.access import COLUMN_WIDTHS, COLUMNS, IN1, IO_COLUMNS, MSR_LAST, MSR_WRITE, OUT1, PORT_LAST
-from policyc.vocabulary.intervals import Intervals, normal, subtract, union
+from policyc.vocabulary.access import (
+    COLUMN_WIDTHS,
+    COLUMNS,
+    IN1,
+    IO_COLUMNS,
+    MSR_LAST,
+    MSR_WRITE,
+    OUT1,
+    PORT_LAST,
+    WIDTHS,
+)
+from policyc.vocabulary.intervals import Interval, Intervals, normal, subtract, union
 
 PASSES, RELAYED = "passes", "relayed"
 KINDS_OF_OUTCOME = (PASSES, RELAYED, *STRICTNESS[1:])
@@ -73,95 +83,189 @@ class Enforced(NamedTuple):
     outcome: Outcome
 
 
-def port_bits(name: str, images: Mapping[str, bytes]) -> Intervals:
-    """The ports whose bit makes a one-byte access exit; all of them on a target without an I/O bitmap."""
-    return exits(name, images)[IN1]
+Exiting = tuple[Intervals, ...]
+"""By column, where the accesses start that exit."""
 
 
-def exits(name: str, images: Mapping[str, bytes]) -> tuple[Intervals, ...]:
-    """By column, where the accesses start that exit on a target with these images. Raises ValueError for a file that
-    is not the image its name says."""
+def exits(name: str, images: Mapping[str, bytes]) -> Exiting:
+    """What exits on a target with these images. Raises ValueError for a file that is not the image its name says."""
     made = target(name)
     read = [read_image(image, data) for image, data in images.items() if image in KINDS]
-    out: list[Intervals] = []
     outside = subtract(_EVERY, made.msr_windows)
+    msrs = [union(*(each.read or () for each in read), outside), union(*(each.write or () for each in read), outside)]
+    if name == "kvm":
+        msrs = [subtract(each, _X2APIC) for each in msrs]
+    if not made.io_bitmap:
+        return (*msrs, *[((0, PORT_LAST),)] * len(IO_COLUMNS))
     ports = union(*(each.ports for each in read if each.ports is not None))
-    for column in COLUMNS:
-        if column <= MSR_WRITE:
-            found = union(*((each.write if column == MSR_WRITE else each.read) or () for each in read), outside)
-            out.append(subtract(found, _X2APIC) if name == "kvm" else found)
-        elif not made.io_bitmap:
-            out.append(((0, PORT_LAST),))
-        else:
-            reach = COLUMN_WIDTHS[column] - 1
-            past = ((PORT_LAST - reach + 1, PORT_LAST),) if reach and made.always_exits_past_last_port else ()
-            out.append(normal([*((max(0, lo - reach), hi) for lo, hi in ports), *past]))
-    return tuple(out)
+    reaching = {width: _reaching(ports, width, made.always_exits_past_last_port) for width in WIDTHS}
+    return (*msrs, *(reaching[COLUMN_WIDTHS[column]] for column in IO_COLUMNS))
+
+
+def _reaching(ports: Intervals, width: int, past: bool) -> Intervals:
+    """Where accesses of a width start that touch one of the ports. past: or that run past the last port."""
+    reach = width - 1
+    if not reach:
+        return ports
+    last = [(PORT_LAST - reach + 1, PORT_LAST)] if past else []
+    return normal([*((lo - reach if lo > reach else 0, hi) for lo, hi in ports), *last])
 
 
 Columns = tuple[tuple[Enforced, ...], ...]
 """By column, runs that cover its whole space; neighbours differ."""
 
+_Known = dict[tuple[tuple[Chain, ...], bool, bool], Outcome]
+"""Outcomes by the chains of an access's bytes, whether it lies outside the target's windows, and whether it exits."""
+
+
+class _First(NamedTuple):
+    """What is known of the variant that was asked first. runs, exiting: as sets, for others to be compared with.
+
+    found: the answer; lows: where its runs begin.
+    """
+
+    runs: frozenset[Run]
+    exiting: frozenset[Interval]
+    found: tuple[Enforced, ...]
+    lows: tuple[int, ...]
+
+
+class _Sweep(NamedTuple):
+    """One column of one variant. alone: each address as if no access touched another."""
+
+    judge: Judge
+    column: int
+    alone: bool
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.judge.decisions.columns[self.column]
+
+    @property
+    def meaning(self) -> Hashable:
+        """What decides in this column beside the rules."""
+        defaults = self.judge.decisions.defaults
+        if self.column <= MSR_WRITE:
+            return self.judge.view.target, defaults.msr.traps, defaults.msr.actions, defaults.outside
+        return defaults.io.traps, defaults.io.actions
+
+    @property
+    def reach(self) -> int:
+        """How many addresses above its own an access touches at most."""
+        return 0 if self.alone or self.column <= MSR_WRITE else COLUMN_WIDTHS[self.column] - 1
+
+    def stretches(self, lo: int, hi: int) -> Iterator[Stretch]:
+        return self._alone(lo, hi) if self.alone else self.judge.stretches(self.column, lo, hi)
+
+    def _alone(self, lo: int, hi: int) -> Iterator[Stretch]:
+        width = COLUMN_WIDTHS[self.column]
+        for at in range(bisect_right(self.runs, lo, key=lambda run: run.lo) - 1, len(self.runs)):
+            first, last, chain = self.runs[at]
+            if first > hi:
+                return
+            yield Stretch(max(first, lo), min(last, hi), (chain,) * width)
+
 
 class Enforcer:
-    """Answers for all variants and targets of one policy; what several of them share is worked out once."""
+    """Answers for all variants and targets of one policy; what several of them share is worked out once.
+
+    Variants differ in few places: of a variant that is not the first, only these are looked at.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._alike = not any(rule.conditions for rule in policy.rules)
-        self._known: dict[tuple[Hashable, ...], tuple[tuple[Run, ...], tuple[Enforced, ...]]] = {}
+        self._known: dict[Hashable, tuple[tuple[Run, ...], tuple[Enforced, ...]]] = {}
+        self._first: dict[Hashable, _First] = {}
+        self._outcomes: dict[Hashable, _Known] = {}
 
-    def columns(self, decisions: DecisionMap, name: str, exiting: Sequence[Intervals]) -> Columns:
+    def columns(self, decisions: DecisionMap, name: str, exiting: Exiting) -> Columns:
         """What becomes of every access of one variant on a target. exiting: of ``exits``."""
         judge = Judge(self.policy, decisions, View(name, subtract(_EVERY, target(name).msr_windows)))
-        return tuple(self._column(judge, column, exiting[column]) for column in COLUMNS)
+        return tuple(self._column(_Sweep(judge, column, False), exiting[column]) for column in COLUMNS)
 
-    def ports(self, decisions: DecisionMap, name: str, bits: Intervals) -> Columns:
-        """By port column, what becomes of each port by itself: as if an access of any width touched no other. bits: of
-        ``port_bits``. What a rule names is what it decides here, whatever its neighbours do to wider accesses."""
+    def ports(self, decisions: DecisionMap, name: str, exiting: Exiting) -> Columns:
+        """By port column, what becomes of each port by itself: as if an access of any width touched no other. What a rule
+        names is what it decides here, whatever its neighbours do to wider accesses. exiting: of ``exits``."""
         judge = Judge(self.policy, decisions, View(name, ()))
-        return tuple(tuple(_joined(_alone(judge, column, bits))) for column in IO_COLUMNS)
+        return tuple(self._column(_Sweep(judge, column, True), exiting[IN1]) for column in IO_COLUMNS)
 
-    def _column(self, judge: Judge, column: int, exiting: Intervals) -> tuple[Enforced, ...]:
+    def _column(self, sweep: _Sweep, exiting: Intervals) -> tuple[Enforced, ...]:
         """Where no rule has conditions, the direction of an access makes no difference; ports are the same everywhere."""
-        decisions = judge.decisions
-        runs = decisions.columns[column]
-        if column <= MSR_WRITE:
-            where: Hashable = (judge.view.target, decisions.defaults.outside, decisions.defaults.msr)
-        else:
-            where = decisions.defaults.io
-        key = (id(runs), COLUMN_WIDTHS[column] if self._alike else column, where, exiting)
+        width, space = COLUMN_WIDTHS[sweep.column], sweep.column <= MSR_WRITE
+        alike = (sweep.alone, sweep.meaning, (width, space) if self._alike else sweep.column)
+        key = (id(sweep.runs), exiting, alike)
         if key not in self._known:
+            first = self._first.get(alike)
+            if first is None:
+                found = tuple(_joined(self._cut(sweep, exiting, 0, MSR_LAST if space else PORT_LAST)))
+                self._first[alike] = _First(
+                    frozenset(sweep.runs), frozenset(exiting), found, tuple(each.lo for each in found)
+                )
+            else:
+                found = self._altered(first, sweep, exiting)
             # The runs are kept beside the answer, so that no others get their id.
-            self._known[key] = runs, tuple(_joined(_column(judge, column, exiting)))
+            self._known[key] = sweep.runs, found
         return self._known[key][1]
 
+    def _altered(self, first: _First, sweep: _Sweep, exiting: Intervals) -> tuple[Enforced, ...]:
+        """The first variant's answer, looked at anew where this one's runs or bits are others."""
+        out: list[Enforced] = []
+        kept = 0
+        for start, end in _places(first, sweep, exiting):
+            _extend(out, first.found[kept:start])
+            for each in self._cut(sweep, exiting, first.found[start].lo, first.found[end].hi):
+                _extend(out, (each,))
+            kept = end + 1
+        _extend(out, first.found[kept:])
+        return tuple(out)
 
-def _column(judge: Judge, column: int, exiting: Intervals) -> Iterator[Enforced]:
-    last = MSR_LAST if column <= MSR_WRITE else PORT_LAST
-    found = _cut(judge, column, judge.stretches(column, 0, last), exiting)
-    yield from _unfiltered(found) if judge.view.target == "kvm" and column <= MSR_WRITE else found
+    def _cut(self, sweep: _Sweep, exiting: Intervals, lo: int, hi: int) -> Iterator[Enforced]:
+        """Outcomes of the stretches in lo..hi, cut where exiting begins and ends."""
+        found = self._stretches(sweep, exiting, lo, hi)
+        return _unfiltered(found) if sweep.judge.view.target == "kvm" and sweep.column <= MSR_WRITE else found
+
+    def _stretches(self, sweep: _Sweep, exiting: Intervals, lo: int, hi: int) -> Iterator[Enforced]:
+        known = self._outcomes.setdefault((sweep.meaning, sweep.column, sweep.alone), {})
+        for stretch in sweep.stretches(lo, hi):
+            at = stretch.lo
+            while at <= stretch.hi:
+                end, exit_ = _next(exiting, at, stretch.hi)
+                key = (stretch.chains, stretch.outside, exit_)
+                if key not in known:
+                    known[key] = self._outcome(sweep, stretch, exit_)
+                yield Enforced(at, end, known[key])
+                at = end + 1
+
+    def _outcome(self, sweep: _Sweep, stretch: Stretch, exits: bool) -> Outcome:
+        """Without conditions, all columns of one width share what becomes of an access."""
+        judge, column = sweep.judge, sweep.column
+        if judge.conditions(stretch):
+            return _outcome(judge, stretch, column, exits)
+        shared = self._outcomes.setdefault((sweep.meaning, COLUMN_WIDTHS[column]), {})
+        key = (stretch.chains, stretch.outside, exits)
+        if key not in shared:
+            verdict = judge.combine(stretch, column, {})
+            shared[key] = Outcome(exits, (Way("", *_concluded(verdict, exits, column, False)),))
+        return shared[key]
 
 
-def _alone(judge: Judge, column: int, bits: Intervals) -> Iterator[Enforced]:
-    width = COLUMN_WIDTHS[column]
-    stretches = (Stretch(lo, hi, (chain,) * width) for lo, hi, chain in judge.decisions.columns[column])
-    return _cut(judge, column, stretches, bits)
+def _places(first: _First, sweep: _Sweep, exiting: Intervals) -> Intervals:
+    """Positions in the first variant's answer, whole runs of it, where another one's may differ."""
+    runs = [(run.lo, run.hi) for run in set(sweep.runs) - first.runs]
+    bits = first.exiting.symmetric_difference(exiting)
+    lows = first.lows
+    return normal(
+        (bisect_right(lows, max(0, lo - sweep.reach)) - 1, bisect_right(lows, hi) - 1) for lo, hi in (*runs, *bits)
+    )
 
 
-def _cut(judge: Judge, column: int, stretches: Iterable[Stretch], exiting: Intervals) -> Iterator[Enforced]:
-    """Outcomes of stretches, cut where exiting begins and ends."""
-    known: dict[tuple[tuple[tuple[int, ...], ...], bool, bool], Outcome] = {}
-    lows = [lo for lo, _ in exiting]
-    for stretch in stretches:
-        at = stretch.lo
-        while at <= stretch.hi:
-            hi, exit_ = _next(exiting, lows, at, stretch.hi)
-            key = (stretch.chains, stretch.outside, exit_)
-            if key not in known:
-                known[key] = _outcome(judge, stretch, column, exit_)
-            yield Enforced(at, hi, known[key])
-            at = hi + 1
+def _extend(out: list[Enforced], further: Sequence[Enforced]) -> None:
+    """Append runs of which neighbours differ, joined to the last one where that fares alike."""
+    if out and further and further[0].outcome == out[-1].outcome:
+        out[-1] = out[-1]._replace(hi=further[0].hi)
+        further = further[1:]
+    out.extend(further)
 
 
 def _unfiltered(runs: Iterable[Enforced]) -> Iterator[Enforced]:
@@ -176,9 +280,9 @@ def _unfiltered(runs: Iterable[Enforced]) -> Iterator[Enforced]:
             yield Enforced(max(run.lo, X2APIC_FIRST), run.hi, passes)
 
 
-def _next(members: Intervals, lows: Sequence[int], at: int, last: int) -> tuple[int, bool]:
+def _next(members: Intervals, at: int, last: int) -> tuple[int, bool]:
     """How far from ``at`` on (at most to last) addresses are alike in being members, and whether they are."""
-    index = bisect_right(lows, at) - 1
+    index = bisect_right(members, (at, MSR_LAST)) - 1
     if index >= 0 and members[index][1] >= at:
         return min(members[index][1], last), True
     return min(members[index + 1][0] - 1 if index + 1 < len(members) else last, last), False

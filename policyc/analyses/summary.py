@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from policyc.analyses.excess import Excess, excess, port_set
 from policyc.proof.rows import exits
 from policyc.semantics.policy import (
@@ -68,10 +70,11 @@ class Summary(NamedTuple):
 def summarise(policy: Policy, decisions: DecisionMap) -> Summary:
     """The summary of one variant. O(n log n) in the runs of its decision map."""
     traps = trapping(policy, decisions)
+    msr, io = Stretcher(policy).stretches(decisions)
     return Summary(
         decisions.variant,
-        _stretches(policy, decisions, MSR_COLUMNS, decisions.defaults.msr),
-        _stretches(policy, decisions, IO_COLUMNS, decisions.defaults.io),
+        msr,
+        io,
         tuple(size(each) for each in traps),
         tuple(0 if column <= MSR_WRITE else _straddling(traps[column], COLUMN_WIDTHS[column]) for column in COLUMNS),
         excess(policy, decisions),
@@ -83,42 +86,70 @@ def _straddling(traps: Intervals, width: int) -> int:
     return (exits(ports, width, False) & ~ports).bit_count()
 
 
-def _stretches(
-    policy: Policy, decisions: DecisionMap, columns: tuple[int, ...], default: Default
-) -> tuple[Stretch, ...]:
-    masks: dict[tuple[int, int, tuple[Step, ...], bool, tuple[int, ...]], int] = {}
-    merged: dict[int, list[tuple[int, int, tuple[Step, ...], bool, tuple[int, ...]]]] = {}
-    for column in columns:
-        runs = decisions.columns[column]
-        if id(runs) not in merged:  # Columns that nothing tells apart share their runs.
-            merged[id(runs)] = _merged(policy, runs, default)
-        for each in merged[id(runs)]:
-            masks[each] = masks.get(each, 0) | 1 << column
-    found = (Stretch(lo, hi, mask, traps, steps, rules) for (lo, hi, steps, traps, rules), mask in masks.items())
-    return tuple(sorted(found, key=lambda each: (each.lo, each.columns, each.hi)))
+_Told = tuple[bool, tuple[Step, ...]]
+_Piece = tuple[int, int, int, tuple[int, ...]]
+"""Addresses lo..hi, the number of what is told of them, and the rules that said so."""
 
 
-def _merged(
-    policy: Policy, runs: tuple[Run, ...], default: Default
-) -> list[tuple[int, int, tuple[Step, ...], bool, tuple[int, ...]]]:
-    """The runs, with neighbours of equal outcome joined whatever rules they come from."""
-    known: dict[tuple[int, ...], tuple[tuple[Step, ...], bool]] = {}
-    out: list[tuple[int, int, tuple[Step, ...], bool, tuple[int, ...]]] = []
-    first, last, rules = 0, -1, set[int]()
-    outcome: tuple[tuple[Step, ...], bool] = ((), False)
-    for lo, hi, chain in runs:
-        if chain not in known:
-            known[chain] = (
-                tuple(_step(policy, number, default) for number in chain),
-                chain_traps(policy.rules, chain, default.traps),
-            )
-        if last >= 0 and known[chain] != outcome:
-            out.append((first, last, *outcome, tuple(sorted(rules))))
-            first, rules = lo, set()
-        last, outcome = hi, known[chain]
-        rules.update(chain)
-    out.append((first, last, *outcome, tuple(sorted(rules))))
-    return out
+class Stretcher:
+    """Joins the runs of one policy's variants to stretches. What their chains say is worked out once for all of them."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._told: list[_Told] = []
+        self._numbers: dict[_Told, int] = {}
+        self._chains: dict[tuple[bool, Actions], dict[tuple[int, ...], int]] = {}
+
+    def stretches(self, decisions: DecisionMap) -> tuple[tuple[Stretch, ...], tuple[Stretch, ...]]:
+        """Those of the MSRs and those of the ports, as Summary has them."""
+        defaults = decisions.defaults
+        return self._space(decisions, MSR_COLUMNS, defaults.msr), self._space(decisions, IO_COLUMNS, defaults.io)
+
+    def _space(self, decisions: DecisionMap, columns: tuple[int, ...], default: Default) -> tuple[Stretch, ...]:
+        alike: dict[int, int] = {}  # Columns that nothing tells apart share their runs.
+        for column in columns:
+            at = id(decisions.columns[column])
+            alike[at] = alike.get(at, 0) | 1 << column
+        masks: dict[_Piece, int] = {}
+        for mask in alike.values():
+            lowest = (mask & -mask).bit_length() - 1
+            for piece in self._merged(decisions.columns[lowest], default):
+                masks[piece] = masks.get(piece, 0) | mask
+        ordered = sorted((lo, mask, hi, told, rules) for (lo, hi, told, rules), mask in masks.items())
+        return tuple(Stretch(lo, hi, mask, *self._told[told], rules) for lo, mask, hi, told, rules in ordered)
+
+    def _merged(self, runs: tuple[Run, ...], default: Default) -> list[_Piece]:
+        """The runs, with neighbours of equal outcome joined whatever rules they come from."""
+        known = self._chains.setdefault((default.traps, default.actions), {})
+        out: list[_Piece] = []
+        first, last, told, chains = 0, -1, -1, list[tuple[int, ...]]()
+        for lo, hi, chain in runs:
+            number = known.get(chain)
+            if number is None:
+                number = known[chain] = self._number(chain, default)
+            if number != told:
+                if last >= 0:
+                    out.append((first, last, told, _rules(chains)))
+                first, told, chains = lo, number, []
+            last = hi
+            chains.append(chain)
+        out.append((first, last, told, _rules(chains)))
+        return out
+
+    def _number(self, chain: tuple[int, ...], default: Default) -> int:
+        traps = chain_traps(self._policy.rules, chain, default.traps)
+        told = (traps, tuple(_step(self._policy, number, default) for number in chain))
+        number = self._numbers.setdefault(told, len(self._told))
+        if number == len(self._told):
+            self._told.append(told)
+        return number
+
+
+def _rules(chains: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The rules of the chains, ascending."""
+    if len(chains) == 1 and len(chains[0]) == 1:
+        return chains[0]
+    return tuple(sorted({number for chain in chains for number in chain}))
 
 
 def _step(policy: Policy, number: int, default: Default) -> Step:

@@ -7,7 +7,8 @@ its text; characters that print nothing or turn the text round are spelt as esca
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from policyc import __version__
@@ -22,9 +23,8 @@ from policyc.analyses.enforced import (
     Outcome,
     Way,
     exits,
-    port_bits,
 )
-from policyc.analyses.summary import Stretch, summarise
+from policyc.analyses.summary import Step, Stretch, Stretcher
 from policyc.database.names import Database
 from policyc.reports.cells import safe
 from policyc.reports.differences import headline
@@ -67,6 +67,10 @@ class Findings(NamedTuple):
     note: str = ""
 
 
+_Row = tuple[int, int, int, int, tuple[int, ...]]
+"""Of a table: first, last, mask of columns, what happens (a position in ``told``), rules."""
+
+
 class _Once(Generic[T]):
     """Values that stand in the page once and are referred to by their position."""
 
@@ -81,16 +85,34 @@ class _Once(Generic[T]):
         return number
 
 
+_Flat = tuple[int, ...]
+"""Lengths and outcomes in turn."""
+_Spans = frozenset[tuple[int, int, int]]
+"""Length, first address and outcome of every run."""
+
+
+class _Over(NamedTuple):
+    """A list of runs that is another one in most places. over: the others: addresses left out, length and outcome in
+    turn."""
+
+    base: int
+    over: tuple[int, ...]
+
+
 class _Ink:
     """One subject while its views are drawn."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._enforcer = Enforcer(subject.side.policy)
+        self._stretcher = Stretcher(subject.side.policy)
         self.outcomes: _Once[Outcome] = _Once()
-        self.runs: _Once[tuple[int, ...]] = _Once()
-        self.tables: _Once[tuple[Stretch, ...]] = _Once()
-        self._numbers: dict[int, int] = {}
+        self.runs: _Once[_Flat | _Over] = _Once()
+        self.told: _Once[tuple[bool, tuple[Step, ...]]] = _Once()
+        self.rows: _Once[_Row] = _Once()
+        self.tables: _Once[tuple[int, ...]] = _Once()
+        self._firsts: dict[tuple[str, str, int], tuple[int, _Spans]] = {}
+        self._numbers: dict[int, tuple[object, int]] = {}
         self._drawn: dict[tuple[Variant, str], dict[str, Any]] = {}
 
     def view(self, variant: Variant, name: str) -> dict[str, Any]:
@@ -101,28 +123,49 @@ class _Ink:
         if key not in self._drawn:
             images = self.subject.images[variant][name]
             try:
-                exiting, bits = exits(name, images), port_bits(name, images)
+                exiting = exits(name, images)
             except ValueError as reason:
                 raise UnreadableError(f"{self.subject.said}: {reason}") from None
             self._drawn[key] = {
-                "columns": self._numbered(self._enforcer.columns(decisions, name, exiting)),
-                "ports": self._numbered(self._enforcer.ports(decisions, name, bits)),
-                "table": self._table(decisions),
+                "columns": self._numbered((name, "columns"), self._enforcer.columns(decisions, name, exiting)),
+                "ports": self._numbered((name, "ports"), self._enforcer.ports(decisions, name, exiting)),
+                "table": self._known(decisions, lambda: self._table(decisions)),
             }
         return self._drawn[key]
 
-    def _numbered(self, found: Columns) -> list[int]:
-        return [self.runs.number(self._flat(column)) for column in found]
+    def _known(self, value: object, number: Callable[[], int]) -> int:
+        """The number of a value that several views share, worked out once."""
+        if id(value) not in self._numbers:  # The value is kept as well, lest another one get its id.
+            self._numbers[id(value)] = value, number()
+        return self._numbers[id(value)][1]
 
-    def _flat(self, runs: Sequence[Enforced]) -> tuple[int, ...]:
-        """Lengths and outcomes in turn."""
-        return tuple(each for lo, hi, outcome in runs for each in (hi - lo + 1, self.outcomes.number(outcome)))
+    def _numbered(self, what: tuple[str, str], found: Columns) -> list[int]:
+        return [
+            self._known(column, partial(self._list, (*what, position), column)) for position, column in enumerate(found)
+        ]
+
+    def _list(self, which: tuple[str, str, int], runs: Sequence[Enforced]) -> int:
+        """A list of runs as it stands in the page; most differ in few places from the first one of that column
+        and target."""
+        number = self.outcomes.number
+        spans = [(hi - lo + 1, lo, number(outcome)) for lo, hi, outcome in runs]
+        if which in self._firsts:
+            base, known = self._firsts[which]
+            others = sorted((lo, size, outcome) for size, lo, outcome in set(spans) - known)
+            if 2 * len(others) < len(spans):
+                return self.runs.number(_Over(base, _gaps(others)) if others else self.runs.values[base])
+        made = self.runs.number(tuple(each for size, _, outcome in spans for each in (size, outcome)))
+        self._firsts.setdefault(which, (made, frozenset(spans)))
+        return made
 
     def _table(self, decisions: DecisionMap) -> int:
-        if id(decisions) not in self._numbers:
-            summary = summarise(self.subject.side.policy, decisions)
-            self._numbers[id(decisions)] = self.tables.number((*summary.msr, *summary.io))
-        return self._numbers[id(decisions)]
+        msr, io = self._stretcher.stretches(decisions)
+        numbers = [self.rows.number(self._row(each)) for each in (*msr, *io)]
+        return self.tables.number(_spans(numbers))
+
+    def _row(self, each: Stretch) -> _Row:
+        told = self.told.number((each.traps, each.steps))
+        return each.lo, each.hi, each.columns, told, tuple(number for number in each.rules if number >= 0)
 
     def fields(self) -> dict[str, Any]:
         policy = self.subject.side.policy
@@ -134,10 +177,33 @@ class _Ink:
             "rules": rules,
             "files": [safe(each) for each in files.values],
             "outcomes": [_outcome(each) for each in self.outcomes.values],
-            "runs": self.runs.values,
-            "tables": [[_stretch(each) for each in table] for table in self.tables.values],
+            "runs": [each._asdict() if isinstance(each, _Over) else each for each in self.runs.values],
+            "told": [_told(*each) for each in self.told.values],
+            "rows": self.rows.values,
+            "tables": self.tables.values,
             "unenforced": any(way.reason == UNENFORCED for each in self.outcomes.values for way in each.ways),
         }
+
+
+def _gaps(runs: Iterable[tuple[int, int, int]]) -> tuple[int, ...]:
+    """First address, length and outcome of runs in order; the addresses between them instead of where they begin."""
+    out: list[int] = []
+    at = 0
+    for lo, size, outcome in runs:
+        out += (lo - at, size, outcome)
+        at = lo + size
+    return tuple(out)
+
+
+def _spans(numbers: Iterable[int]) -> tuple[int, ...]:
+    """Numbers that follow one another, as the first one and how many there are, in turn."""
+    out: list[int] = []
+    for number in numbers:
+        if out and number == out[-2] + out[-1]:
+            out[-1] += 1
+        else:
+            out += (number, 1)
+    return tuple(out)
 
 
 class _Scope(NamedTuple):
@@ -170,7 +236,7 @@ def drawing(subjects: Sequence[Subject], names: Database, findings: Findings | N
             view["changes"] = changes.number(_differences(subjects[0], subjects[1], scope))
         views.append(view)
     shown = sorted({each.target for each in _scopes(subjects)})
-    masks = {each.columns for ink in inks for table in ink.tables.values for each in table}
+    masks = {columns for ink in inks for _, _, columns, _, _ in ink.rows.values}
     masks |= {each.columns for found in changes.values for each in found}
     return {
         "made": f"policyc {__version__}, database {names.version}",
@@ -263,12 +329,11 @@ def _outcome(outcome: Outcome) -> list[Any]:
     return [KINDS_OF_OUTCOME.index(outcome.kind), int(outcome.exits), ways]
 
 
-def _stretch(each: Stretch) -> list[Any]:
-    """First, last, mask of columns, kind, steps (when, actions), rules."""
-    steps = [[_when(step.conditions), safe(actions_text(step.actions))] for step in each.steps]
-    ways = tuple(Way("", step.actions, None, "") for step in each.steps)
-    kind = KINDS_OF_OUTCOME.index(Outcome(each.traps, ways).kind)
-    return [each.lo, each.hi, each.columns, kind, steps, [number for number in each.rules if number >= 0]]
+def _told(traps: bool, steps: Sequence[Step]) -> list[Any]:
+    """Kind, steps (when, actions)."""
+    ways = tuple(Way("", step.actions, None, "") for step in steps)
+    kind = KINDS_OF_OUTCOME.index(Outcome(traps, ways).kind)
+    return [kind, [[_when(step.conditions), safe(actions_text(step.actions))] for step in steps]]
 
 
 def _when(conditions: Sequence[Condition]) -> str:

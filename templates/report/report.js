@@ -149,15 +149,17 @@
 
   /* cells: an outcome of each side, and a change, for every address of a map */
 
-  /** The outcomes of lo..hi in a flat list of run lengths and outcomes. */
+  /** The outcomes of lo..hi in a list of runs: lengths and outcomes in turn, or what differs from another list. */
   function outcomesOf(side, list, lo, hi) {
-    const out = new Uint32Array(hi - lo + 1);
-    const runs = side.runs[list];
-    for (let at = 0, start = 0; at < runs.length && start <= hi; at += 2) {
-      const end = start + runs[at];
-      if (end > lo) out.fill(runs[at + 1], Math.max(start, lo) - lo, Math.min(end, hi + 1) - lo);
-      start = end;
-    }
+    const runs = side.runs[list], over = runs.over;
+    const out = over ? outcomesOf(side, runs.base, lo, hi) : new Uint32Array(hi - lo + 1);
+    const fill = (start, end, outcome) => {
+      if (end > lo && start <= hi) out.fill(outcome, Math.max(start, lo) - lo, Math.min(end, hi + 1) - lo);
+      return end;
+    };
+    let start = 0;
+    if (over) for (let at = 0; at < over.length; at += 3) start = fill(start + over[at], start + over[at] + over[at + 1], over[at + 2]);
+    else for (let at = 0; at < runs.length; at += 2) start = fill(start, start + runs[at], runs[at + 1]);
     return out;
   }
 
@@ -544,15 +546,7 @@
 
   const ACCESSES = data.columns.map((name) => name.replace(/width (\d)/, "$1 bytes").replace("1 bytes", "1 byte"));
 
-  function outcomeAt(side, view, column, address) {
-    const runs = side.runs[view.columns[column]];
-    let end = 0;
-    for (let at = 0; at < runs.length; at += 2) {
-      end += runs[at];
-      if (address < end) return runs[at + 1];
-    }
-    return 0;
-  }
+  const outcomeAt = (side, view, column, address) => outcomesOf(side, view.columns[column], address, address)[0];
 
   /** The accesses at an address, those that fare alike together: [accesses, outcomes by side]. */
   function accessesAt(space, address) {
@@ -805,7 +799,8 @@
   const stepsText = (steps) => steps.map(stepText).join("; ");
 
   /** What makes a row of a table of ranges, when it is shown. */
-  const rangeRow = (side, space) => ([lo, hi, columns, kind, steps, rules]) => () => {
+  const rangeRow = (side, space) => ([lo, hi, columns, told, rules]) => () => {
+    const [kind, steps] = side.told[told];
     const decided = rules.slice(0, 6).map((rule) => make("div", {},
       side.rules[rule][2] ? `${side.rules[rule][2]} ` : "", whereButton(side, rule)));
     return make("tr", {},
@@ -817,11 +812,20 @@
       make("td", {}, namesIn(space, lo, hi)));
   };
 
+  /** The rows of a table: the first of a group and how many follow one another, in turn. */
+  function rowsOf(side, table) {
+    const groups = side.tables[table], out = [];
+    for (let at = 0; at < groups.length; at += 2) {
+      for (let row = groups[at]; row < groups[at] + groups[at + 1]; row++) out.push(side.rows[row]);
+    }
+    return out;
+  }
+
   const rowWords = new Map();
 
   function rangeTables() {
     const side = shownSide(), at = state.mode === "before" ? 0 : data.sides.length - 1;
-    const table = side.tables[state.view.sides[at].table];
+    const table = rowsOf(side, state.view.sides[at].table);
     const head = ["Addresses", "Count", "Access", "What happens", "Rule", "Names"];
     const note = "As the policy decides; each port by itself, whatever else an access touches.";
     const parts = [make("p", { class: "note" }, note)];
@@ -837,7 +841,7 @@
   }
 
   function rowFound(side, space, row) {
-    const [lo, hi, , kind, steps, rules] = row;
+    const [lo, hi, , told, rules] = row, [kind, steps] = side.told[told];
     if (state.mode !== "change" && state.kinds.size && !state.kinds.has(kind)) return false;
     if (state.tests.length === 0) return true;
     if (!rowWords.has(row)) {

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,11 +14,12 @@ from policyc import pipeline
 from policyc.analyses import enforced as subject
 from policyc.database.names import load
 from policyc.proof import evaluate as law
-from policyc.semantics.decide import decide
+from policyc.semantics.decide import decide, decide_all
 from policyc.semantics.policy import EXIT, PASSTHROUGH, Policy, Variant
 from policyc.targets.registry import target
 from policyc.targets.traps import traps_of
 from policyc.vocabulary.access import COLUMN_WIDTHS, IO_COLUMNS, MSR_WRITE, OUT1, Access
+from tests.analyses.random_pairs import some_policy
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ("widths.pol", "profiles.pol", "hypervisors/xen_vmx.pol", "jailhouse/ivshmem_demo.pol")
@@ -108,7 +110,7 @@ def test_a_port_by_itself_is_what_its_rules_say_and_its_bit_does(policy: str, na
     read_ = read(policy)
     decisions = decide(read_, Variant())
     images = {each.name: each.data for each in target(name).images(traps_of(read_, decisions))}
-    found = enforcer(read_).ports(decisions, name, subject.port_bits(name, images))
+    found = enforcer(read_).ports(decisions, name, subject.exits(name, images))
     reading = law.read(read_, Variant())
     for column, each in zip(IO_COLUMNS, found, strict=True):
         assert each[0].lo == 0
@@ -132,6 +134,29 @@ def test_runs_cover_each_column_once_and_neighbours_differ() -> None:
         for one, other in itertools.pairwise(found):
             assert other.lo == one.hi + 1
             assert other.outcome != one.outcome
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_variants_share_is_what_each_alone_has(seed: int) -> None:
+    """Asked for all variants and targets one after the other, and each by one who knows nothing of the others."""
+    policy = some_policy(Random(seed), 12)
+    together = subject.Enforcer(policy)
+    for variant, decisions in decide_all(policy).items():
+        for name in ("vmx", "svm", "kvm"):
+            images = {each.name: each.data for each in target(name).images(traps_of(policy, decisions))}
+            exits = subject.exits(name, images)
+            alone = subject.Enforcer(policy)
+            assert together.columns(decisions, name, exits) == alone.columns(decisions, name, exits), (variant, name)
+            assert together.ports(decisions, name, exits) == alone.ports(decisions, name, exits), (variant, name)
+
+
+def test_a_variant_is_looked_at_where_it_differs_and_nowhere_else() -> None:
+    lines = [f"intercept io {port:#x} -> log" for port in range(0, 4000, 2)]
+    text = "\n".join(["language 1", *lines, "profile p {", "override intercept io 0x100 out -> kill", "}"])
+    policy = pipeline.front("vm.pol", database=DATABASE, buffers={"vm.pol": text.encode()}).policy
+    first, second = (runs(policy, Variant(name), "vmx") for name in (None, "p"))
+    kept = {id(run) for run in first[OUT1]}
+    assert [(run.lo, run.hi) for run in second[OUT1] if id(run) not in kept] == [(0x100, 0x100)]
 
 
 def test_every_kind_of_outcome_can_be_seen() -> None:

@@ -8,12 +8,15 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policyc.cli import frame
+from policyc.vocabulary.intervals import subtract
 from tests.cli import sample
 from tests.demand import need_git
 
@@ -23,6 +26,24 @@ def data(text: str) -> dict[str, Any]:
     (block,) = re.findall(r'<script type="application/json" id="data">(.*)</script>', text)
     found: dict[str, Any] = json.loads(block)
     return found
+
+
+def runs(side: dict[str, Any], number: int) -> list[tuple[int, int, Any]]:
+    """First and last address and outcome of the runs of a list, as the page's script spells them out."""
+    found = side["runs"][number]
+    if isinstance(found, list):
+        ends = list(accumulate(found[0::2]))
+        return [
+            (end - size, end - 1, side["outcomes"][each])
+            for end, size, each in zip(ends, found[0::2], found[1::2], strict=True)
+        ]
+    below, over, at = runs(side, found["base"]), [], 0
+    for gap, size, outcome in zip(*[iter(found["over"])] * 3, strict=True):
+        over.append((at + gap, at + gap + size - 1, side["outcomes"][outcome]))
+        at += gap + size
+    covered = tuple((lo, hi) for lo, hi, _ in over)
+    rest = [(*pair, outcome) for lo, hi, outcome in below for pair in subtract(((lo, hi),), covered)]
+    return sorted([*rest, *over], key=itemgetter(0))
 
 
 def report(*words: str | Path) -> dict[str, Any]:
@@ -142,12 +163,26 @@ def test_a_policy_and_its_bundle_give_the_same_runs(bundle: Path, tmp_path: Path
         (side,) = found["sides"]
         out = []
         for view in found["views"]:
-            for runs in view["sides"][0]["columns"]:
-                flat = side["runs"][runs]
-                out.append([flat[0::2], [side["outcomes"][each] for each in flat[1::2]]])
+            for number in view["sides"][0]["columns"]:
+                out.append(runs(side, number))
         return out
 
     assert told(one) == told(other)
+
+
+def test_profiles_add_to_the_page_what_they_say_themselves(tmp_path: Path) -> None:
+    lines = ["language 1", *(f"intercept io {port:#x} -> log" for port in range(0x1000, 0x2000, 8))]
+    own = [
+        line
+        for number in range(20)
+        for line in (f"profile p{number} {{", f"intercept io {0x8000 + number:#x} -> kill", "}")
+    ]
+    (tmp_path / "base.pol").write_text("\n".join(lines))
+    (tmp_path / "profiles.pol").write_text("\n".join(lines + own))
+    base, profiles = (report(f"{name}.pol", "--no-findings") for name in ("base", "profiles"))
+    assert len(profiles["views"]) == 21 * len(base["views"])
+    one, other = (len(json.dumps(each["sides"])) for each in (base, profiles))
+    assert one < other < 1.5 * one
 
 
 def test_an_altered_bundle_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,13 +210,11 @@ def test_an_image_that_does_not_do_what_the_manifest_says_is_shown(tmp_path: Pat
     (side,) = found["sides"]
     assert side["unenforced"]
     (vmx,) = found["views"]
-    flat, start = side["runs"][vmx["sides"][0]["columns"][2]], 0
-    for length, outcome in zip(flat[0::2], flat[1::2], strict=True):
-        if start <= 0x3F8 < start + length:
-            kind, exits, ((_, actions, _, reason, _),) = side["outcomes"][outcome]
-            assert (found["kinds"][kind], exits, actions, reason) == ("passes", 0, "exit", "unenforced")
-        start += length
-    assert start == 65536
+    drawn = runs(side, vmx["sides"][0]["columns"][2])
+    (outcome,) = [each for lo, hi, each in drawn if lo <= 0x3F8 <= hi]
+    kind, exits, ((_, actions, _, reason, _),) = outcome
+    assert (found["kinds"][kind], exits, actions, reason) == ("passes", 0, "exit", "unenforced")
+    assert drawn[-1][1] == 65535
 
 
 def edited(bundle: Path, edit: Callable[[dict[str, Any]], None]) -> str:

@@ -443,6 +443,25 @@ def test_profiles_vcpus_and_targets_can_be_chosen(tab: Page, folder: Path) -> No
     assert tab.run(menu.format("vcpus")) == ["1..4095", "0"]
 
 
+def test_a_profile_is_drawn_over_what_it_leaves_as_it_is(tab: Page, folder: Path) -> None:
+    """Where a variant is another one in most places, the page holds the difference."""
+    rules = [f"intercept io {port:#x} -> {('drop', 'exit')[port // 2 % 2]}" for port in range(0x100, 0x140, 2)]
+    own = ["profile p {", "override intercept io 0x110..0x111 -> kill", "override allow io 0x120", "}"]
+    place = folder / "over.pol"
+    place.write_text("\n".join(["language 1", "target vmx", *rules, *own]))
+    tab.open(drawn(folder, place, "--no-findings", name="over.html"))
+    data = json.loads(tab.run("document.getElementById('data').textContent"))
+    assert any("over" in each for each in data["sides"][0]["runs"])
+    read_ = read(place)
+    for profile, chosen in ((None, "base policy"), ("p", "p")):
+        choose(tab, "profile", chosen)
+        for port in (0x0FF, 0x100, *range(0x10E, 0x124), 0x13E, 0x140):
+            found = law.evaluate(read_, Variant(profile), Access("out", port, 1), "vmx")
+            assert cell(tab, 0, port) == css(tab, kind(found)), (chosen, port)
+        captions = tab.run("[...document.querySelectorAll('#tables caption')].map((each) => each.textContent)")
+        assert captions[0] == f"I/O ports: {65 if profile is None else 62} ranges"
+
+
 def test_findings_lead_to_their_places(tab: Page, report: Path) -> None:
     tab.open(report)
     codes = tab.run("[...document.querySelectorAll('#findings tbody th')].map((each) => each.textContent)")
